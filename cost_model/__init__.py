@@ -1,0 +1,1 @@
+"""Ways of knowing a cost. They know nothing of search."""

@@ -1,0 +1,62 @@
+"""The one strict reader of JSON files: a mistake in a file is one line that names file and field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from design.errors import InputError
+
+LARGEST_FILE = 16 * 2**20  # bytes; a model description is a few hundred
+
+
+def read_object(path: Path, fields: Mapping[str, type]) -> dict[str, Any]:
+    """The JSON object in `path`, which must have exactly `fields`, each of the given type.
+
+    Raises InputError when the file is unreadable, empty, truncated, repeats a field, lacks one or has another.
+    """
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise InputError(str(path), f"{path.stat().st_size} bytes", f"at most {LARGEST_FILE}")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(str(path), f"cannot be read ({what})", "a readable JSON file") from None
+    if not text.strip():
+        raise InputError(str(path), "is empty", f"a JSON object with {', '.join(fields)}")
+    try:
+        value = json.loads(text, object_pairs_hook=lambda pairs: _unique(path, pairs), parse_constant=float)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise InputError(str(path), f"is not JSON ({error.msg}, {place})", "a complete JSON object") from None
+    except ValueError:
+        raise InputError(str(path), "holds a number of thousands of digits", "numbers of a sane size") from None
+    except RecursionError:
+        raise InputError(str(path), "is nested too deeply", "a flat JSON object") from None
+    if not isinstance(value, dict):
+        raise InputError(str(path), f"holds {_kind(value)}", f"a JSON object with {', '.join(fields)}")
+    for name in value:
+        if name not in fields:
+            raise InputError(f"{path}, field '{name}'", "is unknown", f"only {', '.join(fields)}")
+    for name, kind in fields.items():
+        if name not in value:
+            raise InputError(f"{path}, field '{name}'", "is missing", _kind(kind()))
+        if type(value[name]) is not kind:
+            raise InputError(f"{path}, field '{name}'", f"is {_kind(value[name])}", _kind(kind()))
+    return value
+
+
+def _unique(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InputError(f"{path}, field '{name}'", "is given twice", "each field once")
+        found[name] = value
+    return found
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", int: "a whole number", bool: "true or false"}
+    return "null" if value is None else names.get(type(value), "a number")

@@ -1,0 +1,59 @@
+"""Metrics: their units, the direction that is better, and the ones derived from others, each defined once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from design.core import Floats, Objective
+from design.errors import InputError
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`better` is 'min' or 'max'; `needs` and `rule` define a derived metric, else they are empty."""
+
+    unit: str
+    better: str = "min"
+    needs: tuple[str, ...] = ()
+    rule: Callable[..., Floats] | None = None
+
+
+METRICS: dict[str, Metric] = {
+    "latency_s": Metric("s"),
+    "prefill_s": Metric("s"),
+    "decode_s": Metric("s"),
+    "energy_j": Metric("J"),
+    "area_mm2": Metric("mm2"),
+    "edp": Metric("J s", needs=("energy_j", "latency_s"), rule=lambda energy, delay: energy * delay),
+    "ed2p": Metric("J s2", needs=("energy_j", "latency_s"), rule=lambda energy, delay: energy * delay**2),
+    "power_w": Metric("W", needs=("energy_j", "latency_s"), rule=lambda energy, delay: energy / delay),
+}
+
+
+def metric_values(name: str, known: Mapping[str, Floats]) -> Floats:
+    """Values of a measured or derived metric, shape (n,), from an evaluation's metrics."""
+    rule = METRICS[name].rule if name in METRICS else None
+    return known[name] if rule is None else rule(*(known[need] for need in METRICS[name].needs))
+
+
+def parse_objectives(text: str, answered: Sequence[str], evaluator: str) -> tuple[Objective, ...]:
+    """Objectives from 'latency_s,max:power_w'. A bare name takes its usual direction.
+
+    `answered` are the metrics that the evaluator gives; a derived metric is allowed where all it needs is
+    among them. Raises InputError for an unknown or unanswered metric, a bad direction or a repeated metric.
+    """
+    possible = [m for m in METRICS if all(need in answered for need in METRICS[m].needs or (m,))]
+    possible += [m for m in answered if m not in METRICS]
+    objectives: list[Objective] = []
+    for word in (part.strip() for part in text.split(",")):
+        goal, _, name = word.rpartition(":")
+        if name not in possible:
+            raise InputError("--objectives", f"'{name}' is not known to evaluator {evaluator}", ", ".join(possible))
+        goal = goal or (METRICS[name].better if name in METRICS else "min")
+        if goal not in ("min", "max"):
+            raise InputError("--objectives", f"direction '{goal}' of '{word}'", "min:METRIC or max:METRIC")
+        if any(objective.metric == name for objective in objectives):
+            raise InputError("--objectives", f"'{name}' is named twice", "each metric once")
+        objectives.append(Objective(name, 1 if goal == "min" else -1))
+    return tuple(objectives)

@@ -1,0 +1,107 @@
+"""A workload: the operators of one layer as batched GEMMs, and what depends on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from design.core import Ints
+from design.errors import InputError
+
+PROJECTION, FFN, ATTENTION = "projection", "ffn", "attention"
+MOST_OPERATORS = 31  # strata are ranked in one 64-bit word of two bits an operator
+MOST_MACS = 2**53  # a larger count is no longer exact in a float64
+
+
+class Gemm(NamedTuple):
+    """`B` times (M, K) . (K, N)."""
+
+    B: int
+    M: int
+    N: int
+    K: int
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the whole operator."""
+        return self.B * self.M * self.N * self.K
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of a layer in both phases.
+
+    `stored_bytes` is what it keeps in memory over all layers: weights, or its share of the key-value cache.
+    A mixed operator is cut over GEMMs of its batch (B > 1) or columns (B = 1) in whole multiples of `granule`.
+    """
+
+    name: str
+    kind: str
+    prefill: Gemm
+    decode: Gemm
+    stored_bytes: float
+    granule: int = 1
+
+    @property
+    def extent(self) -> int:
+        """Length of the dimension that a cut divides: B where it is a batch, else N."""
+        return self.decode.B if self.decode.B > 1 else self.decode.N
+
+    @property
+    def steps(self) -> int:
+        """A cut gives 1 .. steps-1 granules to one side."""
+        return self.extent // self.granule
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One layer of a model in use: `generated` tokens after a prompt, `batch` sequences at once.
+
+    `edges` are (producer, consumer) operator numbers. Raises InputError when they are not a directed acyclic
+    graph over the operators, or an operator cannot be computed with exactly.
+    """
+
+    name: str
+    operators: tuple[Operator, ...]
+    edges: tuple[tuple[int, int], ...]
+    batch: int
+    generated: int
+    bytes_per_element: float
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.operators) <= MOST_OPERATORS:
+            raise InputError(self.name, f"has {len(self.operators)} operators", f"1 to {MOST_OPERATORS}")
+        for op in self.operators:
+            for phase, gemm in (("prefill", op.prefill), ("decode", op.decode)):
+                if min(gemm) < 1 or gemm.macs > MOST_MACS:
+                    shape = " x ".join(map(str, gemm))
+                    expected = f"positive dimensions and at most {MOST_MACS} multiply-accumulates"
+                    raise InputError(f"{self.name}, operator {op.name}", f"{phase} GEMM is {shape}", expected)
+            if op.granule < 1 or op.extent % op.granule:
+                found = f"cuts in multiples of {op.granule} do not divide its {op.extent}"
+                raise InputError(f"{self.name}, operator {op.name}", found, "a divisor")
+        self.order()
+
+    def order(self) -> tuple[int, ...]:
+        """Operator numbers in dependency order, smallest number first where there is a choice."""
+        waiting = {i: set(self.producers(i)) for i in range(len(self.operators))}
+        done: list[int] = []
+        while waiting:
+            ready = [i for i, needs in waiting.items() if not needs - set(done)]
+            if not ready:
+                names = ", ".join(self.operators[i].name for i in waiting)
+                raise InputError(self.name, f"operators {names} wait for each other in a cycle", "no cycle")
+            done.append(ready[0])
+            del waiting[ready[0]]
+        return tuple(done)
+
+    def producers(self, consumer: int) -> tuple[int, ...]:
+        """Operators that `consumer` directly depends on."""
+        return tuple(sorted({a for a, b in self.edges if b == consumer}))
+
+    def gemms(self, phase: str) -> tuple[Ints, Ints, Ints, Ints]:
+        """B, M, N, K of 'prefill' or 'decode', each of shape (operators,)."""
+        table = np.array([getattr(op, phase) for op in self.operators], dtype=np.int64)
+        return table[:, 0], table[:, 1], table[:, 2], table[:, 3]

@@ -1,0 +1,85 @@
+"""What a run has found so far: the best design, the Pareto front, and how both came about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from design.core import Evaluation, Floats, Genomes, Ints, Objective, Status
+from design.metrics import metric_values
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State after one generation. `best` per objective (NaN while nothing is feasible); `hypervolume` is the
+    share of the box between the first front's ideal and worst points that is dominated, None for one objective."""
+
+    candidates: int
+    seconds: float
+    best: tuple[float, ...]
+    hypervolume: float | None
+
+
+def objective_values(evaluation: Evaluation, objectives: Sequence[Objective]) -> Floats:
+    """(n, objectives), as evaluated."""
+    return np.stack([metric_values(o.metric, evaluation.metrics) for o in objectives], axis=1)
+
+
+class Archive:
+    """Keeps the non-dominated feasible candidates of all that it is shown.
+
+    `rows` are their numbers in the run's store, `values` (front, objectives) as evaluated, `genomes` beside
+    them; the first row is the best of the first objective. Of candidates with equal values the first stays.
+    """
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        self.objectives = tuple(objectives)
+        self._sign = np.array([o.sign for o in objectives], dtype=np.float64)
+        self.rows: Ints = np.empty(0, dtype=np.int64)
+        self.values: Floats = np.empty((0, len(objectives)))
+        self.genomes: Genomes | None = None
+        self.history: list[Progress] = []
+        self.candidates = 0
+        self._box: tuple[Floats, Floats] | None = None
+
+    def add(self, genomes: Genomes, evaluation: Evaluation, seconds: float) -> None:
+        """One generation, its rows numbered on from the last one's."""
+        feasible = np.flatnonzero(evaluation.status == Status.OK)
+        values = objective_values(evaluation, self.objectives)[feasible]
+        known = np.isfinite(values).all(axis=1)
+        feasible, values = feasible[known], values[known]
+        old = genomes[:0] if self.genomes is None else self.genomes
+        rows = np.concatenate([self.rows, feasible + self.candidates])
+        values = np.concatenate([self.values, values])
+        joined = np.concatenate([old, genomes[feasible]])
+        keep = self._front(values * self._sign)
+        self.rows, self.values, self.genomes = rows[keep], values[keep], joined[keep]
+        self.candidates += len(evaluation)
+        best = (self.values * self._sign).min(axis=0) * self._sign if len(keep) else np.full(len(self._sign), np.nan)
+        self.history.append(Progress(self.candidates, seconds, tuple(best.tolist()), self._hypervolume()))
+
+    def _front(self, minimise: Floats) -> Ints:
+        """Non-dominated rows, one for each distinct point, ordered by the first objective, then the others."""
+        if not len(minimise):
+            return np.empty(0, dtype=np.int64)
+        if minimise.shape[1] == 1:
+            return np.array([int(np.argmin(minimise[:, 0]))])
+        from moocore import is_nondominated
+
+        front = np.flatnonzero(is_nondominated(minimise, keep_weakly=False))
+        return front[np.lexsort(minimise[front].T[::-1])]
+
+    def _hypervolume(self) -> float | None:
+        if len(self.objectives) == 1 or not len(self.values):
+            return None
+        from moocore import hypervolume
+
+        points = self.values * self._sign
+        if self._box is None or (self._box[1] <= self._box[0]).any():
+            # A front of one point spans no box; a tenth of its size stands in until there is more.
+            low, high = points.min(axis=0), points.max(axis=0)
+            self._box = (low, np.where(high > low, high, low + 0.1 * np.abs(low) + 1e-300))
+        low, high = self._box
+        return float(hypervolume((points - low) / (high - low), ref=np.full(points.shape[1], 1.1)))

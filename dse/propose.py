@@ -1,0 +1,71 @@
+"""Candidates that no run has priced before: genomes, decoded once, each with its key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from design.core import Batch, Genomes, Rows
+from dse.space import Space
+
+ROUNDS = 12  # of drawing again before a space counts as exhausted
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Rows of one generation. Genomes are in the form that `encode` gives, so that equal designs are equal."""
+
+    genomes: Genomes
+    batch: Batch
+    keys: list[bytes]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, rows: Rows) -> Candidates:
+        """The given rows, in order."""
+        return Candidates(self.genomes[rows], self.batch.take(rows), [self.keys[row] for row in rows.tolist()])
+
+
+class Proposer:
+    """Remembers every key that it gave out, and gives none out twice."""
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self._seen: set[bytes] = set()
+
+    def fresh(self, draw: Callable[[int], Genomes], count: int) -> Candidates | None:
+        """Up to `count` new candidates from what `draw(missing)` makes; None where it makes nothing new."""
+        found: list[Candidates] = []
+        missing = count
+        for _ in range(ROUNDS):
+            if missing <= 0:
+                break
+            new = self._unseen(draw(missing))
+            if len(new):
+                found.append(new)
+                missing -= len(new)
+        if not found:
+            return None
+        if len(found) == 1:
+            return found[0]
+        return Candidates(
+            np.concatenate([part.genomes for part in found]),
+            Batch.concat([part.batch for part in found]),
+            [key for part in found for key in part.keys],
+        )
+
+    def _unseen(self, genomes: Genomes) -> Candidates:
+        batch = self.space.decode(genomes)
+        keys = [row.tobytes() for row in self.space.schema.key(batch)]
+        rows = []
+        for row, key in enumerate(keys):
+            if key not in self._seen:
+                self._seen.add(key)
+                rows.append(row)
+        new = np.array(rows, dtype=np.int64)
+        if len(rows) < len(keys):
+            batch = batch.take(new)
+        return Candidates(self.space.encode(batch), batch, [keys[row] for row in rows])

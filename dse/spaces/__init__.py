@@ -1,0 +1,1 @@
+"""The spaces. Each file or folder here is one kind of design."""

@@ -1,0 +1,63 @@
+"""Where to cut a mixed operator so that its NMP part and its NPU part take equally long.
+
+A cut gene is the distance from this point, so that a cut stays sensible when its operator's channels change.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cost_model.operator_model import OperatorModel
+from design.core import Ints
+from design.device import Device, HardwareSpace, Platform
+from design.workload import Workload
+
+
+def balanced_cuts(
+    workload: Workload, platform: Platform, hardware: HardwareSpace, npu: OperatorModel, nmp: OperatorModel
+) -> Ints:
+    """Granules of each operator on NMP so that it ends soonest when alone in its stratum.
+
+    Shape (NMP channel choices, processors, operators, channels held + 1); 1 .. steps-1 in every entry.
+    """
+    most = max(hardware.nmp_channels)
+    operators = workload.operators
+    steps = np.array([op.steps for op in operators])[:, None]
+    granule = np.array([op.granule for op in operators])[:, None]
+    B, M, N, K = (x[:, None] for x in workload.gemms("decode"))
+    held = np.arange(most + 1)[None, :]
+    normal = platform.total_channels - np.array(hardware.nmp_channels).reshape(-1, 1, 1, 1)
+    processors = hardware.processors
+    device = Device(
+        platform=platform,
+        fpus=np.array([p.fpus for p in processors]).reshape(1, -1, 1, 1),
+        mhz=np.array([p.mhz for p in processors], dtype=float).reshape(1, -1, 1, 1),
+        pe_gbps=np.array([p.pe_gbps for p in processors], dtype=float).reshape(1, -1, 1, 1),
+        # The buffers are not searched here: a cut near the balance is all that is asked.
+        input_kb=np.full((1, 1, 1, 1), hardware.input_kb[0]),
+        weight_kb=np.full((1, 1, 1, 1), hardware.weight_kb[0]),
+        output_kb=np.full((1, 1, 1, 1), hardware.output_kb[0]),
+        bytes_per_element=workload.bytes_per_element,
+        batch=workload.batch,
+    )
+
+    def seconds(model: OperatorModel, granules: Ints, channels: Ints) -> np.ndarray:
+        units = np.maximum(granules, 1) * granule
+        return model.cost(
+            np.where(B > 1, units, B), M, np.where(B > 1, N, units), K, np.maximum(channels, 1), device
+        ).latency_s
+
+    # Bisection: more on NMP takes NMP longer and the NPU shorter.
+    shape = (len(hardware.nmp_channels), len(processors), len(operators), most + 1)
+    low = np.ones(shape, dtype=np.int64)
+    high = np.broadcast_to(np.maximum(steps - 1, 1), shape).copy()
+    while (open_ := low < high).any():
+        middle = (low + high + 1) // 2
+        nmp_first = seconds(nmp, middle, held) <= seconds(npu, steps - middle, held + normal)
+        low = np.where(open_ & nmp_first, middle, low)
+        high = np.where(open_ & ~nmp_first, middle - 1, high)
+    # `low` is the last cut at which NMP is not the slower side; one more may still end sooner.
+    more = np.minimum(low + 1, np.maximum(steps - 1, 1))
+    now = np.maximum(seconds(nmp, low, held), seconds(npu, steps - low, held + normal))
+    then = np.maximum(seconds(nmp, more, held), seconds(npu, steps - more, held + normal))
+    return np.where(then < now, more, low)

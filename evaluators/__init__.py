@@ -1,0 +1,1 @@
+"""One batch interface to everything that can say what a candidate costs."""
