@@ -5,6 +5,8 @@ Both take the lower of peak compute and bandwidth times arithmetic intensity, pe
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from cost_model.operator_model import OperatorCost
@@ -70,10 +72,10 @@ class NmpRoofline:
 
 def channels_per_gemm(B: Ints, channels: Ints) -> tuple[Ints, Ints]:
     """(channels that share one GEMM, GEMMs one after another) for a batch of `B` on `channels`."""
-    shared = np.gcd(B, channels)
-    more, one = B > channels, B == 1  # np.gcd(1, n) is 1, so B = 1 falls out as (n, 1) by itself
-    per_gemm = np.where(more, 1, channels // shared)
-    rounds = np.where(more, -(-B // channels), np.where(one, 1, B // shared))
+    shared = np.gcd(B, channels)  # 1 for a single GEMM, which so gets all channels in one round
+    crowded = channels < B
+    per_gemm = np.where(crowded, 1, channels // shared)
+    rounds = np.where(crowded, -(-B // channels), B // shared)
     return per_gemm, rounds
 
 
@@ -83,7 +85,7 @@ def parts_along_k(N: Ints, K: Ints, channels: Ints) -> Ints:
     best = np.ones(np.broadcast_shapes(N.shape, K.shape, channels.shape), dtype=np.int64)
     # sqrt(K c / N) > (a + b) / 2 for neighbours a < b among the divisors, without the root: exact in integers.
     scaled = 4 * K * channels
-    for low, high in zip(ladder[:-1], ladder[1:], strict=True):
+    for low, high in pairwise(ladder):
         a, b = low[channels], high[channels]
         np.copyto(best, b, where=(b > 0) & (scaled > N * (a + b) ** 2))
     return best

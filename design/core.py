@@ -104,9 +104,7 @@ class Batch:
     def concat(batches: Sequence[Batch]) -> Batch:
         """Rows of all batches (at least one, of one schema), in order."""
         names = batches[0].columns
-        return Batch(
-            batches[0].schema, {name: np.concatenate([b.columns[name] for b in batches]) for name in names}
-        )
+        return Batch(batches[0].schema, {name: np.concatenate([b.columns[name] for b in batches]) for name in names})
 
 
 class Status(IntEnum):
@@ -186,8 +184,7 @@ def gather(pieces: Sequence[tuple[Rows, Evaluation]], count: int) -> Evaluation:
         raise ValueError(f"an evaluator answered {len(order)} rows for {count}; every row wants one answer")
     back, tables = np.argsort(order, kind="stable"), [piece.per_row() for _, piece in pieces]
     fields = {
-        f: {k: np.concatenate([table[f][k] for table in tables])[back] for k in named}
-        for f, named in tables[0].items()
+        f: {k: np.concatenate([table[f][k] for table in tables])[back] for k in named} for f, named in tables[0].items()
     }
     return Evaluation.from_rows(fields, pieces[0][1].level)
 

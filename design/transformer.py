@@ -122,9 +122,7 @@ def layer_workload(name: str, shape: ModelShape, graph: OperatorGraph, usage: Us
                 granule=_granule(op, shape, usage),
             )
         )
-    return Workload(
-        name, tuple(operators), graph.edges, usage.batch, usage.generated, PRECISIONS[usage.precision]
-    )
+    return Workload(name, tuple(operators), graph.edges, usage.batch, usage.generated, PRECISIONS[usage.precision])
 
 
 def _gemm(op: str, shape: ModelShape, batch: int, tokens: int, context: int) -> Gemm:

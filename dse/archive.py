@@ -13,8 +13,9 @@ from design.metrics import metric_values
 
 @dataclass(frozen=True)
 class Progress:
-    """State after one generation. `best` per objective (NaN while nothing is feasible); `hypervolume` is the
-    share of the box between the first front's ideal and worst points that is dominated, None for one objective."""
+    """State after one generation. `best` per objective (NaN while nothing is feasible). `hypervolume` is that
+    dominated by the front, in units of the box that the first front spans, up to a reference point 10 % beyond
+    the box's worst corner; None for one objective."""
 
     candidates: int
     seconds: float

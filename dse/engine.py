@@ -87,6 +87,7 @@ class Evolution:
         self._rng, self._proposer = np.random.default_rng(effort.seed), Proposer(space)
         self._algorithm = _pymoo_algorithm(algorithm, objectives, effort)
         self._objectives = objectives
+        self._starts = space.starts()
         self._problem: Any = None
 
     def ask(self) -> Candidates | None:
@@ -95,15 +96,16 @@ class Evolution:
 
     def _first(self, count: int) -> Genomes:
         """Known simple designs, which take at most half of the first generation, and samples."""
-        starts = self._space.starts()
-        keep = min(len(starts), max(self._effort.population // 2, 1))
-        chosen = starts[np.linspace(0, len(starts) - 1, keep).astype(int)] if keep else starts
-        return np.concatenate([chosen, self._space.sample(max(count - keep, 0), self._rng)])
+        starts, self._starts = self._starts, self._starts[:0]
+        keep = min(len(starts), -(-count // 2))
+        chosen = starts[np.linspace(0, len(starts) - 1, keep).astype(int)]
+        return np.concatenate([chosen, self._space.sample(count - keep, self._rng)])
 
     def _next(self, count: int) -> Genomes:
         parents = self._algorithm.pop.get("X")
-        varied = int(round(count * self._effort.mutate_ratio))
-        chosen = parents[self._rng.integers(0, len(parents), varied)]
+        varied = round(count * self._effort.mutate_ratio)
+        # pymoo returns survivors front by front, best first; squaring a uniform draw favours the earlier.
+        chosen = parents[(len(parents) * self._rng.random(varied) ** 2).astype(int)]
         children = self._space.vary(chosen, self._rng) if varied else chosen
         return np.concatenate([children, self._space.sample(count - varied, self._rng)])
 
@@ -173,7 +175,19 @@ def _rounded(values: Floats) -> Floats:
     return np.ldexp(np.round(mantissa * 2.0**40), exponent - 40)
 
 
-ALGORITHMS = ("auto", "ga", "nsga2", "nsga3", "unsga3", "sms-emoa", "age-moea", "age-moea2", "spea2", "random", "enumerate")
+ALGORITHMS = (
+    "auto",
+    "ga",
+    "nsga2",
+    "nsga3",
+    "unsga3",
+    "sms-emoa",
+    "age-moea",
+    "age-moea2",
+    "spea2",
+    "random",
+    "enumerate",
+)
 SINGLE, MANY = "ga", "nsga2"  # what `auto` stands for with one objective, and with several
 
 

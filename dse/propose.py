@@ -43,7 +43,8 @@ class Proposer:
         for _ in range(ROUNDS):
             if missing <= 0:
                 break
-            new = self._unseen(draw(missing))
+            # Where designs repeat, most of what is drawn is old: draw more, use what is missing.
+            new = self._unseen(draw(missing if not found else 2 * missing + 16), missing)
             if len(new):
                 found.append(new)
                 missing -= len(new)
@@ -57,12 +58,12 @@ class Proposer:
             [key for part in found for key in part.keys],
         )
 
-    def _unseen(self, genomes: Genomes) -> Candidates:
+    def _unseen(self, genomes: Genomes, most: int) -> Candidates:
         batch = self.space.decode(genomes)
         keys = [row.tobytes() for row in self.space.schema.key(batch)]
-        rows = []
+        rows: list[int] = []
         for row, key in enumerate(keys):
-            if key not in self._seen:
+            if key not in self._seen and len(rows) < most:
                 self._seen.add(key)
                 rows.append(row)
         new = np.array(rows, dtype=np.int64)

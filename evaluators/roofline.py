@@ -49,7 +49,7 @@ class RooflineEvaluator(AtOnce):
         self.nmp: OperatorModel = nmp or NmpRoofline()
         self.version = f"1({self.npu.name}/{self.npu.version},{self.nmp.name}/{self.nmp.version})"
         names = ["latency_s", "prefill_s", "decode_s"] + ["energy_j"] * self._knows_energy()
-        self.metrics = {name: METRICS[name].unit for name in names}
+        self.metrics: Mapping[str, str] = {name: METRICS[name].unit for name in names}
 
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
         """Answers for all rows; the model is exact and has no use for the seed. Raises nothing for bad rows."""
@@ -69,7 +69,11 @@ class RooflineEvaluator(AtOnce):
         short = [violation.get(name, np.zeros(len(batch))) > 0 for name in (NMP_CAPACITY, NORMAL_CAPACITY)]
         status = np.where(short[0] | short[1], Status.INFEASIBLE, Status.OK)
         status = np.where(sound & ~unpriced, status, Status.FAILED).astype(np.int8)
-        reasons = ["an operator model gave no finite cost", "NMP channels are too small", "normal channels are too small"]
+        reasons = [
+            "an operator model gave no finite cost",
+            "NMP channels are too small",
+            "normal channels are too small",
+        ]
         reason = np.select([~sound, unpriced, *short], [fault, *reasons], default="")
         source = np.broadcast_to(np.array(f"{self.name}/{self.version}"), len(batch))
         return Evaluation(
@@ -104,7 +108,9 @@ class RooflineEvaluator(AtOnce):
         reach = c["normal"] * (self.platform.total_channels - n)
         work |= (((nmp > 0) & (c["channels"] == 0)) | ((npu > 0) & (c["channels"] == 0) & (reach <= 0))).any(axis=0)
         texts = ["no such hardware", "group, part or stratum out of range", "no such channels"]
-        return np.select([machine, order, place, work], [*texts, "work without channels, or not all of the work"], default="")
+        return np.select(
+            [machine, order, place, work], [*texts, "work without channels, or not all of the work"], default=""
+        )
 
     def _price(self, c: Columns) -> tuple[dict[str, Floats], dict[str, Floats]]:
         """Metrics and violations of sound rows."""

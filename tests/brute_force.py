@@ -131,7 +131,7 @@ def decode_latency(design: Design, ops: Ops, device: Device, e: float, batch: in
     """Seconds per generated token, for one layer."""
     slowest_nmp: dict[tuple[int, int, int], float] = defaultdict(float)  # keyed by group, part, stratum
     npu_total: dict[tuple[int, int, int], float] = defaultdict(float)
-    for placed, op in zip(design, ops):
+    for placed, op in zip(design, ops, strict=True):
         where, width = (placed.group, placed.part, placed.stratum), len(placed.channels)
         on_nmp, on_npu = split_decode(op, placed.nmp_units)
         if placed.channels:
@@ -145,8 +145,7 @@ def decode_latency(design: Design, ops: Ops, device: Device, e: float, batch: in
         part_total[where[:2]] += max(slowest_nmp[where], npu_total[where])
     # Parts run side by side, groups follow each other.
     return sum(
-        max(seconds for (g, _), seconds in part_total.items() if g == group)
-        for group in {p.group for p in design}
+        max(seconds for (g, _), seconds in part_total.items() if g == group) for group in {p.group for p in design}
     )
 
 
@@ -167,7 +166,7 @@ def capacity_violation(design: Design, ops: Ops, device: Device) -> tuple[float,
     """Bytes held beyond capacity: (sum over NMP channels of each one's excess, excess of the normal ones)."""
     # Exact fractions, so that a channel that is exactly full does not overflow by a rounding error.
     on_channel, on_normal = [Fraction(0)] * device.nmp, Fraction(0)
-    for placed, op in zip(design, ops):
+    for placed, op in zip(design, ops, strict=True):
         stored, ratio = Fraction(op.stored_bytes), Fraction(placed.nmp_units, cut_extent(op))
         for channel in placed.channels:
             on_channel[channel] += stored * ratio / len(placed.channels)
@@ -178,9 +177,7 @@ def capacity_violation(design: Design, ops: Ops, device: Device) -> tuple[float,
     return float(nmp_bytes), float(max(on_normal - device.normal * room, Fraction(0)))
 
 
-def enumerate_designs(
-    ops: Ops, edges: Edges, nmp: int, normal: int, specpim: bool = False
-) -> Iterator[Design]:
+def enumerate_designs(ops: Ops, edges: Edges, nmp: int, normal: int, specpim: bool = False) -> Iterator[Design]:
     """Every legal design exactly once; ``nmp`` and ``normal`` count channels, capacity is not looked at."""
     if specpim and normal == 0:
         raise ValueError("SpecPIM is undefined without normal channels")
@@ -213,28 +210,28 @@ def _part(
     for stratum_of in _ordered_partitions(members, edges, strict=True):
         strata = sorted(set(stratum_of.values()))
         levels = [[i for i in members if stratum_of[i] == s] for s in strata]
-        yield from _combined([_stratum(level, (*where, s), share, ops) for s, level in zip(strata, levels)])
+        yield from _combined(
+            [_stratum(level, (*where, s), share, ops) for s, level in zip(strata, levels, strict=True)]
+        )
 
 
-def _stratum(
-    members: Sequence[int], where: tuple[int, int, int], share: Share, ops: Ops
-) -> Iterator[Arrangement]:
+def _stratum(members: Sequence[int], where: tuple[int, int, int], share: Share, ops: Ops) -> Iterator[Arrangement]:
     """Every way for the operators of one stratum to use their MPG's share, all of it."""
     channels, has_normal = sorted(share[0]), share[1]
     for owners in product(members, repeat=len(channels)):
-        own = {i: frozenset(c for c, owner in zip(channels, owners) if owner == i) for i in members}
+        own = {i: frozenset(c for c, owner in zip(channels, owners, strict=True) if owner == i) for i in members}
         for uses in product((False, True) if has_normal else (False,), repeat=len(members)):
-            if any(uses) != has_normal or any(not own[i] and not use for i, use in zip(members, uses)):
+            if any(uses) != has_normal or any(not own[i] and not use for i, use in zip(members, uses, strict=True)):
                 continue  # the normal unit would idle, or an operator has nowhere to run
             choices: list[Sequence[int]] = []
-            for i, use in zip(members, uses):
+            for i, use in zip(members, uses, strict=True):
                 extent, granule = cut_extent(ops[i]), ops[i].granule
                 if own[i] and use:  # no legal cut: product() below yields nothing
                     choices.append([granule * step for step in range(1, extent // granule)])
                 else:
                     choices.append([extent if own[i] else 0])
             for units in product(*choices):
-                yield {i: Placed(*where, own[i], use, u) for i, use, u in zip(members, uses, units)}
+                yield {i: Placed(*where, own[i], use, u) for i, use, u in zip(members, uses, units, strict=True)}
 
 
 def _shares(parts: int, nmp: int, normal: int, specpim: bool) -> Iterator[Sequence[Share]]:
@@ -258,7 +255,7 @@ def _ordered_partitions(members: Sequence[int], edges: Edges, strict: bool) -> I
     """Dense 0-based levels that never fall along an edge among the members, or (strict) always rise."""
     inner = [(i, j) for i, j in edges if i in members and j in members]
     for levels in product(range(len(members)), repeat=len(members)):
-        level = dict(zip(members, levels))
+        level = dict(zip(members, levels, strict=True))
         dense = set(levels) == set(range(len(set(levels))))
         if dense and all(level[i] < level[j] or (level[i] == level[j] and not strict) for i, j in inner):
             yield level
@@ -284,8 +281,9 @@ def is_legal(design: Design, ops: Ops, edges: Edges, nmp: int, normal: int, spec
     """Whether a design obeys every dataflow rule, checked rule by rule; capacity is not looked at."""
     if specpim and normal == 0:
         raise ValueError("SpecPIM is undefined without normal channels")
-    fits = (_operator_is_legal(placed, op, nmp, normal) for placed, op in zip(design, ops))
-    if len(design) != len(ops) or not all(fits):
+    if len(design) != len(ops):
+        return False
+    if not all(_operator_is_legal(placed, op, nmp, normal) for placed, op in zip(design, ops, strict=True)):
         return False
     groups = {p.group for p in design}
     if groups != set(range(len(groups))) or any(design[i].group > design[j].group for i, j in edges):
@@ -304,7 +302,7 @@ def is_legal(design: Design, ops: Ops, edges: Edges, nmp: int, normal: int, spec
             return False
         used = [frozenset[int]().union(*(design[i].channels for i in members)) for members in parts.values()]
         on_normal = [any(design[i].normal for i in members) for members in parts.values()]
-        if specpim and any(channels and with_normal for channels, with_normal in zip(used, on_normal)):
+        if specpim and any(channels and with_normal for channels, with_normal in zip(used, on_normal, strict=True)):
             return False  # an MPG, hence each of its operators, uses one kind of channel
         if specpim and len(parts) == 1:
             continue  # any one kind of unit, and any subset of the NMP channels, will do

@@ -42,7 +42,8 @@ class FixedSpace:
                     raise InputError("--nmp-channel-num-space", found, "fewer than --total-channel-num")
         self.name, self.workload, self.platform = name, workload, platform
         self.genes = HardwareGenes(hardware)
-        self.bounds, self.size = self.genes.bounds, self.genes.size
+        self.bounds = self.genes.bounds
+        self.size: int | None = self.genes.size
         self.schema = nmp_schema(workload, platform)
 
     def sample(self, count: int, rng: np.random.Generator) -> Genomes:

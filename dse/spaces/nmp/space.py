@@ -38,7 +38,8 @@ class NmpSpace:
         self.workload, self.platform, self.specpim = workload, platform, specpim
         self.layout = Layout(workload, hardware)
         self.genes = HardwareGenes(hardware)
-        self.bounds, self.size = self.layout.bounds, None
+        self.bounds = self.layout.bounds
+        self.size: int | None = None  # not counted
         self.schema = nmp_schema(workload, platform)
         if specpim and platform.total_channels in hardware.nmp_channels:
             found = f"specpim with {platform.total_channels} NMP channels leaves no normal channel"

@@ -1,0 +1,1 @@
+"""What a run leaves for people: the result files, the pictures, and what the terminal shows."""

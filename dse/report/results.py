@@ -1,0 +1,123 @@
+"""The result files of a run: `result.log`, `summary.json`, `front.csv`, `front.json`."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform as host
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from design.core import Batch, Evaluation, Objective
+from design.nmp import DATAFLOW, HARDWARE
+from design.workload import Workload
+from dse.export import design_table, write_table
+from dse.run_directory import write_whole
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run as far as it got. `front` and `answers` hold the front's designs, the best one first."""
+
+    workload: Workload
+    objectives: Sequence[Objective]
+    front: Batch
+    answers: Evaluation
+    front_ids: Sequence[int]
+    candidates: int
+    cpu_seconds: float
+    wall_seconds: float
+    seed: int
+    ended: str
+    settings: Mapping[str, str]
+
+
+def write_results(folder: Path, outcome: Outcome) -> None:
+    """Write all result files; each is whole at any moment."""
+    write_whole(folder / "summary.json", json.dumps(summary(outcome), indent=2, allow_nan=False) + "\n")
+    write_whole(folder / "result.log", result_log(outcome))
+    table: dict[str, list[Any]] = {"id": list(outcome.front_ids)}
+    table |= {name: values.tolist() for name, values in outcome.answers.metrics.items()}
+    table |= design_table(outcome.front)
+    for suffix in ("csv", "json"):
+        write_table(table, folder / f"front.{suffix}")
+
+
+def result_log(outcome: Outcome) -> str:
+    """The published program's three lines, at full precision, then the design they belong to."""
+    if not len(outcome.front):
+        return "No feasible design was found.\n"
+    metrics = {name: float(values[0]) for name, values in outcome.answers.metrics.items()}
+    return (
+        f"Best idv latency is {metrics['latency_s']!r} (per layer).\n"
+        f"Prefill latency is {metrics['prefill_s']!r} (per layer).\n"
+        f"Decoding latency is {metrics['decode_s']!r} (per layer).\n"
+        f"Design: {outcome.front.schema.text(outcome.front, 0)}\n"
+    )
+
+
+def summary(outcome: Outcome) -> dict[str, Any]:
+    """Everything of a run that fits on a page, for programs."""
+    rows = range(len(outcome.front))
+    front = [
+        {"id": int(outcome.front_ids[row]), "metrics": _metrics(outcome, row)}
+        | {"design": outcome.front.schema.text(outcome.front, row)}
+        for row in rows
+    ]
+    best = None
+    if front:
+        best = front[0] | {
+            "hardware": {c.name: _plain(outcome.front.columns[c.name][0]) for c in HARDWARE},
+            "dataflow": _dataflow(outcome.front, 0, outcome.workload),
+        }
+    return {
+        "best": best,
+        "front": front,
+        "objectives": [{"metric": o.metric, "goal": o.goal} for o in outcome.objectives],
+        "candidates": outcome.candidates,
+        "cpu_seconds": round(outcome.cpu_seconds, 3),
+        "wall_seconds": round(outcome.wall_seconds, 3),
+        "seed": outcome.seed,
+        "ended": outcome.ended,
+        "evaluator": {name: str(said[0]) for name, said in outcome.answers.source.items() if len(said)},
+        "settings": dict(outcome.settings),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of this program and of everything that a result may depend on."""
+    found = {"tilewright": VERSION, "python": host.python_version()}
+    for package in ("numpy", "pymoo", "moocore"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # an algorithm without it may still run
+            found[package] = "absent"
+    return found
+
+
+def _metrics(outcome: Outcome, row: int) -> dict[str, float | None]:
+    values = {name: float(v[row]) for name, v in outcome.answers.metrics.items()}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _dataflow(batch: Batch, row: int, workload: Workload) -> list[dict[str, Any]]:
+    columns = {name: batch.columns[name][row] for name, _, _ in DATAFLOW}
+    operators = []
+    for i, operator in enumerate(workload.operators):
+        entry: dict[str, Any] = {"operator": operator.name}
+        entry |= {name: _plain(values[i]) for name, values in columns.items()}
+        held = entry["channels"]
+        entry["channels"] = [bit for bit in range(held.bit_length()) if held >> bit & 1]
+        entry["normal"] = bool(entry["normal"])
+        operators.append(entry)
+    return operators
+
+
+def _plain(value: Any) -> Any:
+    return value.item()

@@ -1,0 +1,125 @@
+"""A whole run in its directory: the loop with store, result files, pictures and progress around it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from design.core import Floats, Status
+from design.metrics import METRICS, metric_values
+from dse.archive import Archive
+from dse.engine import make_search
+from dse.explore import Limits, explore
+from dse.export import export
+from dse.report.console import ProgressLine, print_outcome
+from dse.report.results import Outcome, write_results
+from dse.run_directory import RunDirectory, write_whole
+from dse.settings import Settings
+from dse.setup import Problem
+from dse.store import FILE, Store
+
+FIRST_LOOK_S, NEXT_LOOK_S = 2.0, 15.0  # wall seconds until results are first written, and between later times
+CLOUD = 4000  # other designs drawn beside a front
+
+
+class Run:
+    """One exploration of a problem, written to `folder` as it goes."""
+
+    def __init__(self, problem: Problem, settings: Settings, folder: Path) -> None:
+        self.problem, self.settings, self.folder = problem, settings, folder
+        self._cpu, self._wall = time.process_time(), time.monotonic()
+        self._look_at = self._wall + FIRST_LOOK_S
+
+    def execute(self) -> str:
+        """Explore to the end. Returns why it ended. Raises InputError before anything is written."""
+        problem, settings = self.problem, self.settings
+        generations = settings["num-generations"]
+        candidates = generations * problem.effort.population
+        search = make_search(problem.space, problem.effort, settings["algorithm"], len(problem.objectives), candidates)
+        with RunDirectory(self.folder), ProgressLine(generations) as line:
+            write_whole(self.folder / "settings.yaml", _yaml(settings))
+            self.store = Store.create(self.folder / FILE, {"text": dict(settings.text)})
+            archive, ended = explore(
+                search,
+                problem.evaluator,
+                problem.objectives,
+                Limits(generations, settings["time-limit"]),
+                problem.effort.seed,
+                self.store,
+                [line, self._look],
+            )
+            outcome = self._write(archive, ended)
+            if settings["export"]:
+                export(self.store, problem.space, self.folder, settings["export"])
+            self.store.close()
+        print_outcome(outcome, str(self.folder))
+        return ended
+
+    def _look(self, archive: Archive) -> None:
+        """Write what there is, now and then, so that a long run can be watched."""
+        if time.monotonic() >= self._look_at:
+            self._write(archive, "running")
+            self._look_at = time.monotonic() + NEXT_LOOK_S
+
+    def _write(self, archive: Archive, ended: str) -> Outcome:
+        problem = self.problem
+        genomes = archive.genomes
+        if genomes is None:
+            genomes = np.empty((0, len(problem.space.bounds)), dtype=np.int64)
+        front = problem.space.decode(genomes)
+        outcome = Outcome(
+            workload=problem.workload,
+            objectives=problem.objectives,
+            front=front,
+            answers=problem.evaluator.evaluate(front, seed=problem.effort.seed),
+            front_ids=archive.rows.tolist(),
+            candidates=archive.candidates,
+            cpu_seconds=time.process_time() - self._cpu,
+            wall_seconds=time.monotonic() - self._wall,
+            seed=problem.effort.seed,
+            ended=ended,
+            settings=self.settings.text,
+        )
+        write_results(self.folder, outcome)
+        self._draw(archive)
+        return outcome
+
+    def _draw(self, archive: Archive) -> None:
+        from dse.report.pictures import convergence_picture, front_picture
+
+        history, labels = archive.history, [o.metric for o in archive.objectives]
+        if not history:
+            return
+        units = [METRICS[label].unit if label in METRICS else "" for label in labels]
+        many = len(labels) > 1
+        convergence_picture(
+            [p.candidates for p in history],
+            np.array([p.best for p in history]),
+            labels,
+            units,
+            [np.nan if p.hypervolume is None else p.hypervolume for p in history] if many else None,
+            self.folder / "convergence.png",
+        )
+        if many and len(archive.values):
+            signs = [o.sign for o in archive.objectives]
+            front_picture(archive.values, self._cloud(), labels, units, signs, self.folder / "front.png")
+
+    def _cloud(self) -> Floats:
+        """Objectives of an even choice of feasible candidates, (n, objectives)."""
+        names, rows = self.store.candidates()
+        feasible = [row for row in rows if row[names.index("status")] == Status.OK.name]
+        feasible = feasible[:: len(feasible) // CLOUD + 1]
+        known = {
+            name: np.array([row[names.index(name)] for row in feasible], dtype=np.float64)
+            for name in self.problem.evaluator.metrics
+        }
+        return np.stack([metric_values(o.metric, known) for o in self.problem.objectives], axis=1)
+
+
+def _yaml(settings: Settings) -> str:
+    import yaml
+
+    given = {name: text for name, text in settings.text.items() if text != ""}
+    return "# Repeat this run: python main.py --config settings.yaml\n" + yaml.safe_dump(given, sort_keys=False)

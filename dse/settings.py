@@ -1,0 +1,221 @@
+"""The settings of a run: names, defaults and meaning of every option, and the strict way from text to values.
+
+The command line and the YAML file share them. Light on imports: `--help` needs nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from design.errors import InputError
+
+MODEL_FOLDERS = {"opt": "config/opt-6.7b", "llama": "config/llama3-8b", "palm": "config/palm-8b"}
+BUFFERS = "4,8,16,32,64,128"
+PROCESSORS = (
+    "(8,400,6.4),(8,600,6.4),(8,800,6.4),(8,1000,6.4),(8,400,12.8),(8,600,12.8),(8,800,12.8),(4,1000,12.8),"
+    "(8,400,25.6),(8,600,25.6),(4,800,25.6),(4,1000,25.6),(8,400,51.2),(4,600,51.2),(4,800,51.2),(2,1000,51.2)"
+)
+DATAFLOWS = (
+    "no",
+    "specpim",
+    "npu_only",
+    "2x_npu_only",
+    "fc_offloading",
+    "attention_offloading",
+    "attention_offloading_with_ffn_splitting",
+)
+
+Parser = Callable[[str, str], Any]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting: its default as text (None: worked out from others), how it is read, what it means."""
+
+    name: str
+    default: str | None
+    parse: Parser
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """As on the command line."""
+        return "--" + self.name
+
+
+def whole(low: int, high: int) -> Parser:
+    """Reads a whole number within bounds."""
+
+    def parse(where: str, text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d{1,18}", text.strip()):
+            raise InputError(where, f"'{text[:40]}' is not a whole number", f"{low} to {high}")
+        value = int(text)
+        if not low <= value <= high:
+            raise InputError(where, f"{value} is out of range", f"{low} to {high}")
+        return value
+
+    return parse
+
+
+def real(low: float, high: float) -> Parser:
+    """Reads a number within bounds."""
+
+    def parse(where: str, text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise InputError(where, f"'{text[:40]}' is not a number", f"{low:g} to {high:g}") from None
+        if not low <= value <= high:
+            raise InputError(where, f"{text[:40]} is out of range", f"{low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def maybe(parser: Parser) -> Parser:
+    """Reads what `parser` reads, or nothing."""
+    return lambda where, text: None if text == "" else parser(where, text)
+
+
+def choice(*names: str) -> Parser:
+    """Reads one of the names."""
+
+    def parse(where: str, text: str) -> str:
+        if text not in names:
+            raise InputError(where, f"'{text[:60]}' is unknown", f"one of {', '.join(names)}")
+        return text
+
+    return parse
+
+
+def listing(parser: Parser) -> Parser:
+    """Reads a comma-separated list without repetitions."""
+
+    def parse(where: str, text: str) -> tuple[Any, ...]:
+        values = tuple(parser(where, part.strip()) for part in text.split(","))
+        if len(set(values)) < len(values):
+            raise InputError(where, f"'{text[:60]}' repeats a value", "each value once")
+        return values
+
+    return parse
+
+
+def processors(where: str, text: str) -> tuple[tuple[int, float, float], ...]:
+    """Reads '(FPUs, MHz, GB/s),(...)'."""
+    expected = "tuples (FPUs a PE, MHz, PE bandwidth in GB/s), such as (8,600,25.6),(4,800,25.6)"
+    compact = re.sub(r"\s", "", text)
+    if not re.fullmatch(r"\([^()]*\)(,\([^()]*\))*", compact):
+        raise InputError(where, f"'{text[:60]}' is not a list of tuples", expected)
+    found = []
+    for inside in re.findall(r"\(([^()]*)\)", compact):
+        parts = inside.split(",")
+        if len(parts) != 3:
+            raise InputError(where, f"({inside[:40]}) has {len(parts)} values", expected)
+        found.append(
+            (whole(1, 2**20)(where, parts[0]), real(1e-3, 1e6)(where, parts[1]), real(1e-3, 1e6)(where, parts[2]))
+        )
+    if len(set(found)) < len(found):
+        raise InputError(where, f"'{text[:60]}' repeats a tuple", "each tuple once")
+    return tuple(found)
+
+
+def yes_no(where: str, text: str) -> bool:
+    """Reads true or false."""
+    if text.lower() not in ("true", "false"):
+        raise InputError(where, f"'{text[:40]}'", "true or false")
+    return text.lower() == "true"
+
+
+def plain(where: str, text: str) -> str:
+    """Reads any text but an empty one."""
+    if not text.strip() or "\0" in text:
+        raise InputError(where, "is empty", "a value")
+    return text
+
+
+OPTIONS = (
+    Option(
+        "execution-type", "dse", choice("parse", "dse", "export"), "dse explores; export writes a run's table again"
+    ),
+    Option("model-type", None, choice(*MODEL_FOLDERS), "kind of layer: opt, llama or palm (default: opt)"),
+    Option("model-shape", None, plain, "model shape (default: config/opt-6.7b/shape.json, or that of --model-type)"),
+    Option(
+        "parser-output-dir",
+        None,
+        plain,
+        "folder of operator_graph.json (default: config/opt-6.7b, or where --model-shape is)",
+    ),
+    Option("max-batch-size", "16", whole(1, 2**20), "sequences at once"),
+    Option("input-seq-len", "1024", whole(1, 2**24), "prompt tokens"),
+    Option("max-gen-len", "128", whole(1, 2**24), "tokens to generate"),
+    Option("max-seq-len", "2048", whole(1, 2**24), "longest context of the model; sizes the key-value cache"),
+    Option("precision", "fp16", choice("fp16", "int8", "int4"), "of weights and activations"),
+    Option("total-channel-num", "8", whole(1, 4096), "normal and NMP channels together"),
+    Option("bank-num-per-channel", "16", whole(1, 4096), "banks, and PEs, of a channel"),
+    Option("bank-memory-capacity", "256", whole(1, 2**24), "of a bank, in MB"),
+    Option("fpu-simd-width", "16", whole(1, 2**16), "multiply-accumulates of an FPU a cycle"),
+    Option("nmp-channel-num-space", "2,4,6,8", listing(whole(0, 4096)), "choices of NMP channels"),
+    Option("fpu-pe-bw-space", PROCESSORS, processors, "choices of (FPUs a PE, MHz, PE bandwidth in GB/s)"),
+    Option("input-buffer-size-space", BUFFERS, listing(whole(1, 2**30)), "choices of the input buffer, KB"),
+    Option("weight-buffer-size-space", BUFFERS, listing(whole(1, 2**30)), "choices of a PE's weight buffer, KB"),
+    Option("output-buffer-total-size-space", BUFFERS, listing(whole(1, 2**30)), "choices of the output buffer, KB"),
+    Option("is-device-fixed", "false", yes_no, "insist that every choice of hardware has one element"),
+    Option("dse-output-dir", "./kick_the_tires/", plain, "directory of the run"),
+    Option("process-num", "1", whole(1, 4096), "worker processes (this version evaluates in one)"),
+    Option("seed", "114514", whole(0, 2**63 - 1), "of all random choices: same seed, same answer"),
+    Option("population-num-per-generation", "100", whole(1, 10**6), "designs evaluated a generation"),
+    Option("num-generations", "10", whole(1, 10**7), "generations, the first one included"),
+    Option("mutate-ratio", "1.0", real(0.0, 1.0), "share of a generation that varies parents; the rest is fresh"),
+    Option("topk", "50", whole(2, 10**6), "designs kept as parents"),
+    Option("is-dataflow-fixed", "no", choice(*DATAFLOWS), "no explores dataflows; specpim restricts; others fix"),
+    Option("evaluator", "roofline", choice("roofline"), "what says the cost of a design"),
+    Option("objectives", "latency_s", plain, "metrics to improve, comma-separated, min:METRIC or max:METRIC"),
+    Option("algorithm", "auto", plain, "auto, ga, nsga2, nsga3, unsga3, sms-emoa, age-moea, age-moea2, spea2, random"),
+    Option("time-limit", "", maybe(real(0.0, 1e9)), "stop after so many seconds"),
+    Option("free-attention-cut", "false", yes_no, "let attention be cut inside key-value heads"),
+    Option("npu-model", "roofline", plain, "operator model of the NPU: roofline or a Python file that sets MODEL"),
+    Option("nmp-model", "roofline", plain, "operator model of NMP channels: roofline or such a file"),
+    Option("export", "", maybe(listing(choice("csv", "json", "parquet"))), "write all candidates as csv,json,parquet"),
+)
+BY_NAME = {option.name: option for option in OPTIONS}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Values by option name. `text` repeats the run: what was given, and the defaults, as text."""
+
+    values: Mapping[str, Any]
+    text: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+
+def read_settings(given: Mapping[str, tuple[str, str]]) -> Settings:
+    """Settings from name -> (where it was said, text). Raises InputError for the first that cannot be used.
+
+    A model named by one of type, shape and graph folder settles the other two.
+    """
+    text = {option.name: option.default or "" for option in OPTIONS} | {k: v for k, (_, v) in given.items()}
+    where = {option.name: option.flag for option in OPTIONS} | {k: v for k, (v, _) in given.items()}
+    if "model-shape" not in given:
+        kind = BY_NAME["model-type"].parse(where["model-type"], text["model-type"] or "opt")
+        text["model-shape"] = f"{MODEL_FOLDERS[kind]}/shape.json"
+    if "parser-output-dir" not in given:
+        text["parser-output-dir"] = str(Path(text["model-shape"]).parent)
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        if option.name == "model-type" and not text[option.name] and option.name not in given:
+            values[option.name] = None
+            continue
+        values[option.name] = option.parse(where[option.name], text[option.name])
+    if values["is-device-fixed"]:
+        for name in [option.name for option in OPTIONS if option.name.endswith("-space")]:
+            if len(values[name]) > 1:
+                found = f"has {len(values[name])} choices, and --is-device-fixed is set"
+                raise InputError(where[name], found, "one choice")
+    return Settings(values, text)

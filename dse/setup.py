@@ -1,0 +1,123 @@
+"""From settings to the objects of a run: workload, platform, space, evaluator, objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cost_model.operator_model import OperatorModel
+from design.core import Objective
+from design.device import HardwareSpace, Platform, Processors
+from design.metrics import parse_objectives
+from design.transformer import Usage, layer_workload, read_graph, read_shape
+from design.workload import Workload
+from dse.engine import Effort
+from dse.settings import Settings
+from dse.space import Space
+from dse.spaces.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
+from dse.spaces.nmp import NmpSpace
+from evaluators.base import Evaluator
+from evaluators.operator_models import NMP_MODELS, NPU_MODELS, operator_model
+from evaluators.roofline import RooflineEvaluator
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a run explores, by what it judges, and towards what."""
+
+    workload: Workload
+    platform: Platform
+    space: Space
+    evaluator: Evaluator
+    objectives: tuple[Objective, ...]
+    effort: Effort
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an evaluator is made of."""
+
+    workload: Workload
+    platform: Platform
+    npu: OperatorModel
+    nmp: OperatorModel
+    check_capacity: bool
+
+
+EVALUATORS: dict[str, Callable[[Parts], Evaluator]] = {
+    "roofline": lambda p: RooflineEvaluator(p.workload, p.platform, p.npu, p.nmp, p.check_capacity),
+}
+
+
+def build(settings: Settings) -> Problem:
+    """The problem that the settings state. Raises InputError where they or the files they name are unusable."""
+    dataflow = settings["is-dataflow-fixed"]
+    fixed = dataflow in FIXED_DATAFLOWS
+    workload = read_workload(settings)
+    platform = read_platform(settings)
+    hardware = read_hardware(settings)
+    if dataflow in WITHOUT_NMP:
+        # All channels are normal ones, so that only one point of the hardware space makes sense.
+        hardware = HardwareSpace((0,), *(choices[:1] for choices in hardware.choices[1:]))
+    hardware.check(platform)
+    npu = operator_model("--npu-model", settings["npu-model"], NPU_MODELS)
+    nmp = operator_model("--nmp-model", settings["nmp-model"], NMP_MODELS)
+    space: Space
+    if fixed:
+        space = FixedSpace(dataflow, workload, platform, hardware)
+    else:
+        space = NmpSpace(workload, platform, hardware, npu, nmp, specpim=dataflow == "specpim")
+    evaluator = EVALUATORS[settings["evaluator"]](Parts(workload, platform, npu, nmp, not fixed))
+    return Problem(
+        workload=workload,
+        platform=platform,
+        space=space,
+        evaluator=evaluator,
+        objectives=parse_objectives(settings["objectives"], list(evaluator.metrics), evaluator.name),
+        effort=Effort(
+            population=settings["population-num-per-generation"],
+            topk=settings["topk"],
+            mutate_ratio=settings["mutate-ratio"],
+            seed=settings["seed"],
+        ),
+    )
+
+
+def read_workload(settings: Settings) -> Workload:
+    """The layer of the model that the settings name, as they say that it is used."""
+    shape_path = Path(settings["model-shape"])
+    shape = read_shape(shape_path)
+    graph = read_graph(Path(settings["parser-output-dir"]) / "operator_graph.json")
+    usage = Usage(
+        batch=settings["max-batch-size"],
+        prompt=settings["input-seq-len"],
+        generated=settings["max-gen-len"],
+        max_seq_len=settings["max-seq-len"],
+        precision=settings["precision"],
+        free_attention_cut=settings["free-attention-cut"],
+    )
+    return layer_workload(shape_path.resolve().parent.name, shape, graph, usage)
+
+
+def read_platform(settings: Settings) -> Platform:
+    """The constants of the machine."""
+    platform = Platform(
+        total_channels=settings["total-channel-num"],
+        banks_per_channel=settings["bank-num-per-channel"],
+        bank_bytes=settings["bank-memory-capacity"] * 2**20,
+        simd=settings["fpu-simd-width"],
+    )
+    twice = settings["is-dataflow-fixed"] == "2x_npu_only"
+    return replace(platform, npu_gmacs=2 * platform.npu_gmacs) if twice else platform
+
+
+def read_hardware(settings: Settings) -> HardwareSpace:
+    """The choices of hardware."""
+    return HardwareSpace(
+        nmp_channels=settings["nmp-channel-num-space"],
+        processors=tuple(Processors(*triple) for triple in settings["fpu-pe-bw-space"]),
+        input_kb=settings["input-buffer-size-space"],
+        weight_kb=settings["weight-buffer-size-space"],
+        output_kb=settings["output-buffer-total-size-space"],
+    )

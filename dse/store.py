@@ -1,0 +1,137 @@
+"""The run's store: every evaluated candidate, in one SQLite file, written generation by generation.
+
+SQLite because a run must survive being killed (a generation is one transaction), be read while it grows, and
+be opened by anything. Genomes are kept as bytes; tables with named columns are made by `dse/export.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from design.core import Evaluation, Genomes, Status
+from design.errors import InputError
+
+FILE = "run.sqlite"
+FORMAT = 1
+
+
+class Store:
+    """Candidates by number, from 0 in the order in which they were proposed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._columns: list[str] = []
+        self._sources: dict[str, int] = {}
+        self._count = 0
+
+    @staticmethod
+    def create(path: Path, settings: dict[str, Any]) -> Store:
+        """A new store; `settings` is what it takes to make the same space and evaluator again."""
+        store = Store(path)
+        store._db.execute("PRAGMA journal_mode=WAL")
+        store._db.execute("PRAGMA synchronous=NORMAL")
+        store._db.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        store._db.execute("CREATE TABLE source (id INTEGER PRIMARY KEY, metrics TEXT NOT NULL UNIQUE)")
+        rows = [("format", FORMAT), ("settings", settings)]
+        store._db.executemany("INSERT INTO meta VALUES (?, ?)", [(k, json.dumps(v)) for k, v in rows])
+        return store
+
+    @staticmethod
+    def open(path: Path) -> Store:
+        """An existing store, to read. Raises InputError where there is none or it is of another format."""
+        expected = "the directory of a run (--dse-output-dir)"
+        if not path.is_file():
+            raise InputError(str(path), "does not exist", expected)
+        store = Store(path)
+        try:
+            found = store.meta("format")
+            store._columns = [row[1] for row in store._db.execute("PRAGMA table_info(candidate)")][6:]
+        except sqlite3.DatabaseError as error:
+            raise InputError(str(path), f"is not a run store ({error})", expected) from None
+        if found != FORMAT:
+            raise InputError(str(path), f"has store format {found}", f"format {FORMAT}")
+        return store
+
+    def meta(self, name: str) -> Any:
+        """A stored fact about the run."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def add(self, generation: int, genomes: Genomes, keys: Sequence[bytes], evaluation: Evaluation) -> None:
+        """One generation, in one transaction."""
+        values = {**evaluation.metrics, **{f"violation_{k}": v for k, v in evaluation.violation.items()}}
+        self._db.execute("BEGIN")
+        if not self._columns:
+            self._columns = list(values)
+            fields = "".join(f', "{name}" REAL' for name in self._columns)
+            self._db.execute(
+                "CREATE TABLE candidate (id INTEGER PRIMARY KEY, generation INTEGER, key BLOB, genome BLOB, "
+                f"status TEXT, reason TEXT{fields}, cost_s REAL, source INTEGER)"
+            )
+        names = ", ".join(f'"{name}"' for name in self._columns)
+        marks = ", ".join("?" * (8 + len(self._columns)))
+        width, data = genomes.shape[1] * 8, np.ascontiguousarray(genomes, dtype="<i8").tobytes()
+        first, self._count = self._count, self._count + len(keys)
+        rows = zip(
+            range(first, self._count),
+            [generation] * len(keys),
+            keys,
+            [data[i * width : (i + 1) * width] for i in range(len(keys))],
+            [Status(s).name for s in evaluation.status.tolist()],
+            evaluation.reason.tolist(),
+            *(values[name].tolist() for name in self._columns),
+            evaluation.cost_s.tolist(),
+            self._source_ids(evaluation),
+            strict=True,
+        )
+        self._db.executemany(
+            f"INSERT INTO candidate (id, generation, key, genome, status, reason, {names}, cost_s, source) "
+            f"VALUES ({marks})",
+            rows,
+        )
+        self._db.execute("COMMIT")
+
+    def _source_ids(self, evaluation: Evaluation) -> list[int]:
+        """A number a row for who said what; rows mostly share one, so the texts are kept once."""
+        names = list(evaluation.source)
+        table = np.stack([evaluation.source[name] for name in names], axis=1)
+        if (table == table[:1]).all():
+            return [self._source_id(names, table[0])] * len(table)
+        return [self._source_id(names, row) for row in table]
+
+    def _source_id(self, names: list[str], said: np.ndarray) -> int:
+        text = json.dumps(dict(zip(names, said.tolist(), strict=True)))
+        if text not in self._sources:
+            self._sources[text] = len(self._sources)
+            self._db.execute("INSERT INTO source VALUES (?, ?)", (self._sources[text], text))
+        return self._sources[text]
+
+    def candidates(self) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Column names and all rows in order, but for the genomes: see `genomes`."""
+        if not self._columns:
+            return [], []
+        names = ["id", "generation", "key", "status", "reason", *self._columns, "source"]
+        fields = ", ".join("hex(key)" if n == "key" else "metrics" if n == "source" else f'"{n}"' for n in names)
+        fields = fields.replace('"id"', "candidate.id")
+        rows = self._db.execute(
+            f"SELECT {fields} FROM candidate JOIN source ON source.id = candidate.source ORDER BY candidate.id"
+        )
+        return names, rows.fetchall()
+
+    def genomes(self) -> Genomes:
+        """(n, genes) of all candidates, in order."""
+        if not self._columns:
+            return np.empty((0, 0), dtype=np.int64)
+        data = [row[0] for row in self._db.execute("SELECT genome FROM candidate ORDER BY id")]
+        return np.frombuffer(b"".join(data), dtype="<i8").reshape(len(data), -1).astype(np.int64)
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and let go of it."""
+        self._db.close()

@@ -1,0 +1,41 @@
+"""Operator models by name, or from a user's own Python file."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+from cost_model.operator_model import OperatorModel
+from cost_model.roofline import NmpRoofline, NpuRoofline
+from design.errors import InputError
+
+NPU_MODELS: dict[str, Callable[[], OperatorModel]] = {"roofline": NpuRoofline}
+NMP_MODELS: dict[str, Callable[[], OperatorModel]] = {"roofline": NmpRoofline}
+
+
+def operator_model(flag: str, text: str, known: dict[str, Callable[[], OperatorModel]]) -> OperatorModel:
+    """The model of that name, or `MODEL` of the Python file of that name.
+
+    The file is the user's own program and runs as such. Raises InputError, naming `flag`, where it cannot be
+    used.
+    """
+    if text in known:
+        return known[text]()
+    expected = f"{', '.join(known)}, or a Python file that sets MODEL"
+    path = Path(text)
+    if path.suffix != ".py" or not path.is_file():
+        raise InputError(flag, f"'{text}' is neither a known model nor a file", expected)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(flag, f"{path} fails to load ({type(error).__name__}: {error})", expected) from None
+    model = getattr(module, "MODEL", None)
+    for name in ("name", "version", "cost"):
+        if not hasattr(model, name):
+            raise InputError(flag, f"{path} has no MODEL with '{name}'", "an object like OperatorModel")
+    assert model is not None
+    return model

@@ -1,0 +1,143 @@
+"""Tilewright: explore accelerator designs. `python main.py --help` lists every option.
+
+Exit codes: 0 done, 2 unusable input or output (one line says what), 130 interrupted (results are written).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from design.errors import InputError
+from dse.settings import OPTIONS, Settings, read_settings
+
+LARGEST_CONFIG = 2**20  # bytes
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose complaints are a single line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise InputError in place of printing the usage."""
+        raise InputError("command line", " ".join(message.split()), "options as listed by --help")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line: the options of `dse/settings.py`, and --config."""
+    parser = OneLineParser(prog="main.py", allow_abbrev=False, description="Explore accelerator designs.")
+    parser.add_argument("--config", metavar="FILE", help="YAML file with the same keys; the command line wins")
+    for option in OPTIONS:
+        default = "" if not option.default else f" (default: {option.default})"
+        help_text = (option.help + default).replace("%", "%%")
+        if option.default == "false":
+            parser.add_argument(option.flag, action="store_const", const="true", help=option.help)
+        else:
+            parser.add_argument(option.flag, metavar=option.name.rpartition("-")[2].upper(), help=help_text)
+    return parser
+
+
+def read_config(path: Path) -> dict[str, tuple[str, str]]:
+    """Settings of a YAML file, as name -> (where, text). Raises InputError naming file and key."""
+    import yaml
+
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LARGEST_CONFIG + 1)
+        if len(text) > LARGEST_CONFIG:
+            raise InputError(str(path), "is too large", f"at most {LARGEST_CONFIG} characters")
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(str(path), f"cannot be read ({what})", "a YAML file") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(str(path), f"is not YAML ({' '.join(str(error).split())[:120]})", "key: value lines") from None
+    if not isinstance(content, dict):
+        raise InputError(str(path), "is empty" if content is None else "is not a mapping", "key: value lines")
+    keys = [node.value for node, _ in tree.value]
+    known = {option.name for option in OPTIONS}
+    found: dict[str, tuple[str, str]] = {}
+    for key, value in content.items():
+        name = str(key).replace("_", "-")
+        where = f"{path}, key '{key}'"
+        if name not in known:
+            raise InputError(where, "is unknown", "an option of --help without its dashes")
+        if keys.count(key) > 1 or name in found:
+            raise InputError(where, "is given twice", "each key once")
+        found[name] = (where, _as_text(where, value))
+    return found
+
+
+def _as_text(where: str, value: Any) -> str:
+    """A YAML value as it would stand on the command line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float | str):
+        return str(value)
+    if isinstance(value, list) and value and all(isinstance(item, list) for item in value):
+        return ",".join(f"({_as_text(where, item)})" for item in value)
+    if isinstance(value, list) and value:
+        return ",".join(_as_text(where, item) for item in value)
+    raise InputError(where, "is empty" if not value else "is a mapping", "a value or a list of values")
+
+
+def dispatch(settings: Settings) -> int:
+    """Do what --execution-type says."""
+    from dse.setup import build
+
+    kind, folder = settings["execution-type"], Path(settings["dse-output-dir"])
+    if kind == "parse":
+        raise InputError("--execution-type", "parse is not available yet", "dse, with a ready operator_graph.json")
+    if kind == "export":
+        return export_run(settings, folder)
+    if settings["process-num"] > 1:
+        print("note: --process-num is read, but this version evaluates in one process", file=sys.stderr)
+    problem = build(settings)
+
+    from dse.run import Run
+
+    return 130 if Run(problem, settings, folder).execute() == "interrupted" else 0
+
+
+def export_run(settings: Settings, folder: Path) -> int:
+    """Write the tables of a finished run again, from its store."""
+    from dse.export import FORMATS, export
+    from dse.setup import build
+    from dse.store import FILE, Store
+
+    store = Store.open(folder / FILE)
+    stored = store.meta("settings")["text"]
+    where = str(folder / FILE)
+    space = build(read_settings({name: (where, text) for name, text in stored.items()})).space
+    for path in export(store, space, folder, settings["export"] or FORMATS):
+        print(path)
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line. Returns the exit code."""
+    # One thread: numpy's work here is elementwise, and idle BLAS threads cost memory.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        given = vars(make_parser().parse_args(arguments))
+        config = given.pop("config")
+        settings = read_config(Path(config)) if config is not None else {}
+        for name, text in given.items():
+            if text is not None:
+                option = name.replace("_", "-")
+                settings[option] = (f"--{option}", text)
+        return dispatch(read_settings(settings))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,160 @@
+"""`make bench`: how fast designs are made and priced, and how good a search gets. CPU seconds, ratios in one run.
+
+The point of comparison is LLaMA3-8B, prompt 783, 209 generated tokens, batch 4, on 6 NMP channels with 8 FPUs
+at 600 MHz and 25.6 GB/s a PE, where the published program needs 368 CPU-seconds for 25,000 candidates.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from dse.archive import Archive
+from dse.engine import Effort, make_search
+from dse.explore import Limits, explore
+from dse.settings import Settings, read_settings
+from dse.setup import Problem, build
+from dse.store import Store
+
+POINT = {
+    "model-type": "llama",
+    "input-seq-len": "783",
+    "max-gen-len": "209",
+    "max-batch-size": "4",
+    "nmp-channel-num-space": "6",
+    "fpu-pe-bw-space": "(8,600,25.6)",
+    "input-buffer-size-space": "32",
+    "weight-buffer-size-space": "32",
+    "output-buffer-total-size-space": "64",
+}
+PUBLISHED_S, PUBLISHED_CANDIDATES, PUBLISHED_LATENCY = 368.0, 25_000, 0.058038
+BATCH = 2_500
+
+
+def settings(**more: str) -> Settings:
+    """The point of comparison, with other options."""
+    texts = POINT | {name.replace("_", "-"): text for name, text in more.items()}
+    return read_settings({name: ("bench", text) for name, text in texts.items()})
+
+
+def rate(count: int, work: Callable[[], object], least_s: float = 2.0) -> float:
+    """Candidates a CPU-second, over at least `least_s` CPU seconds."""
+    work()
+    begin, rounds = time.process_time(), 0
+    while time.process_time() - begin < least_s:
+        work()
+        rounds += 1
+    return count * rounds / (time.process_time() - begin)
+
+
+def kernel_rates(problem: Problem) -> list[tuple[str, float]]:
+    """Candidates a CPU-second of each step and of all of them, in batches of 2,500."""
+    space, evaluator, rng = problem.space, problem.evaluator, np.random.default_rng(1)
+    search = make_search(space, Effort(BATCH, 50, 1.0, 1), "auto", 1, 10**9)
+    archive, _ = explore(search, evaluator, problem.objectives, Limits(3), 1)
+    parents = np.repeat(archive.genomes, BATCH, axis=0) if archive.genomes is not None else space.sample(BATCH, rng)
+    for _ in range(3):  # as mixed as a population in the middle of a search
+        parents = space.vary(parents, rng)
+    batch = space.decode(parents)
+
+    def all_steps(make: Callable[[], np.ndarray]) -> Callable[[], object]:
+        return lambda: evaluator.evaluate(space.decode(make()), seed=1)
+
+    return [
+        ("sample + decode + evaluate", rate(BATCH, all_steps(lambda: space.sample(BATCH, rng)))),
+        ("vary + decode + evaluate", rate(BATCH, all_steps(lambda: space.vary(parents, rng)))),
+        ("  vary", rate(BATCH, lambda: space.vary(parents, rng), 1.0)),
+        ("  decode", rate(BATCH, lambda: space.decode(parents), 1.0)),
+        ("  evaluate", rate(BATCH, lambda: evaluator.evaluate(batch, seed=1), 1.0)),
+        ("  key", rate(BATCH, lambda: space.schema.key(batch), 1.0)),
+    ]
+
+
+def whole_run(problem: Problem, folder: Path, population: int, generations: int, seed: int) -> tuple[float, Archive]:
+    """Candidates a CPU-second of a search with engine, keys and store, and what it found."""
+    begin = time.process_time()
+    search = make_search(problem.space, Effort(population, 50, 1.0, seed), "auto", 1, population * generations)
+    store = Store.create(folder / f"{population}-{generations}-{seed}.sqlite", {})
+    archive, _ = explore(search, problem.evaluator, problem.objectives, Limits(generations), seed, store)
+    store.close()
+    return archive.candidates / (time.process_time() - begin), archive
+
+
+def child_cost(arguments: list[str]) -> tuple[float, float]:
+    """(CPU seconds, peak MB) of a Python process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime), after.ru_maxrss / 1024
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"Python {platform.python_version()}, numpy {np.__version__}, {os.cpu_count()} cores, {cpu_name()}\n")
+    published = PUBLISHED_CANDIDATES / PUBLISHED_S
+    problem = build(settings())
+    rows = [(name, f"{value:,.0f} /CPU-s", f"{value / published:,.0f} x") for name, value in kernel_rates(problem)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for population, generations in ((BATCH, 10), (500, 50), (100, 250)):
+            value, archive = whole_run(problem, folder, population, generations, 1)
+            rows.append(
+                (f"whole run, {generations} x {population:,}", f"{value:,.0f} /CPU-s", f"{value / published:,.0f} x")
+            )
+        rows += quality(problem, folder)
+        options = [f"--{name}={text}" for name, text in POINT.items()]
+        options += ["--population-num-per-generation=2500", "--num-generations=10", f"--dse-output-dir={folder}/cli"]
+        seconds, megabytes = child_cost(["main.py", *options])
+    rows.append(
+        ("main.py, 10 x 2,500: everything", f"{25_000 / seconds:,.0f} /CPU-s", f"{PUBLISHED_S / seconds:,.0f} x")
+    )
+    rows.append(("  its peak memory", f"{megabytes:,.0f} MB", ""))
+    help_s, numpy_s = (min(child_cost(a)[0] for _ in range(5)) for a in (["main.py", "--help"], ["-c", "import numpy"]))
+    rows.append(("main.py --help", f"{help_s:.3f} CPU-s", f"{help_s / numpy_s:.2f} x import numpy"))
+    print(f"{'':36}{'':>18}  published program: {published:,.0f} /CPU-s")
+    for what, value, ratio in rows:
+        print(f"{what:36}{value:>18}  {ratio}")
+
+
+def quality(problem: Problem, folder: Path) -> list[tuple[str, str, str]]:
+    """Best latency after 5,000 candidates, ten seeds; random search beside it."""
+    rows = []
+    for algorithm in ("auto", "random"):
+        for population, generations in ((100, 50), (500, 10)):
+            best = []
+            for seed in range(10):
+                effort = Effort(population, 50, 1.0, seed)
+                search = make_search(problem.space, effort, algorithm, 1, 5000)
+                archive, _ = explore(search, problem.evaluator, problem.objectives, Limits(generations), seed)
+                best.append(archive.values[0, 0])
+            name = "search" if algorithm == "auto" else "random"
+            rows.append(
+                (
+                    f"{name}, {generations} x {population}: median (worst)",
+                    f"{np.median(best):.6f} ({max(best):.6f})",
+                    f"{100 * (np.median(best) / PUBLISHED_LATENCY - 1):+.2f} % of the published {PUBLISHED_LATENCY}",
+                )
+            )
+    return rows
+
+
+def cpu_name() -> str:
+    """The processor, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+if __name__ == "__main__":
+    main()
