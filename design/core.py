@@ -60,8 +60,8 @@ class Schema:
         parts = []
         for column in self.columns:
             values = np.asarray(batch.columns[column.name], dtype=column.dtype)
-            values = values.reshape(len(batch), -1)
-            parts.append(np.ascontiguousarray(values).view(np.uint8).reshape(len(batch), -1))
+            values = np.ascontiguousarray(values.reshape(len(batch), max(column.width, 1)))
+            parts.append(values.view(np.uint8))
         table = np.concatenate(parts, axis=1)
         salt = blake2b(f"{self.name}\n{self.context}".encode(), digest_size=32).digest()
         # One hash object holds the salt; a copy per row is cheaper than hashing the salt again. A row costs

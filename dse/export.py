@@ -43,7 +43,7 @@ def design_table(batch: Batch) -> Table:
     """One list a design column, `name_i` where it has several values a row."""
     table: Table = {}
     for column in batch.schema.columns:
-        values: Ints = np.asarray(batch.columns[column.name]).reshape(len(batch), -1)
+        values: Ints = np.asarray(batch.columns[column.name]).reshape(len(batch), max(column.width, 1))
         for label, one in zip(column.labels, values.T, strict=True):
             table[label] = one.tolist()
     return table

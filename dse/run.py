@@ -121,5 +121,4 @@ class Run:
 def _yaml(settings: Settings) -> str:
     import yaml
 
-    given = {name: text for name, text in settings.text.items() if text != ""}
-    return "# Repeat this run: python main.py --config settings.yaml\n" + yaml.safe_dump(given, sort_keys=False)
+    return "# Repeat this run: python main.py --config settings.yaml\n" + yaml.safe_dump(dict(settings.text), sort_keys=False)

@@ -186,7 +186,7 @@ BY_NAME = {option.name: option for option in OPTIONS}
 
 @dataclass(frozen=True)
 class Settings:
-    """Values by option name. `text` repeats the run: what was given, and the defaults, as text."""
+    """Values by option name. `text` repeats the run: what was given and the defaults, but for empty ones."""
 
     values: Mapping[str, Any]
     text: Mapping[str, str]
@@ -218,4 +218,4 @@ def read_settings(given: Mapping[str, tuple[str, str]]) -> Settings:
             if len(values[name]) > 1:
                 found = f"has {len(values[name])} choices, and --is-device-fixed is set"
                 raise InputError(where[name], found, "one choice")
-    return Settings(values, text)
+    return Settings(values, {name: said for name, said in text.items() if said})

@@ -38,7 +38,7 @@ class Store:
         store._db.execute("PRAGMA journal_mode=WAL")
         store._db.execute("PRAGMA synchronous=NORMAL")
         store._db.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
-        store._db.execute("CREATE TABLE source (id INTEGER PRIMARY KEY, metrics TEXT NOT NULL UNIQUE)")
+        store._db.execute("CREATE TABLE source (id INTEGER PRIMARY KEY, said TEXT NOT NULL UNIQUE)")
         rows = [("format", FORMAT), ("settings", settings)]
         store._db.executemany("INSERT INTO meta VALUES (?, ?)", [(k, json.dumps(v)) for k, v in rows])
         return store
@@ -52,7 +52,7 @@ class Store:
         store = Store(path)
         try:
             found = store.meta("format")
-            store._columns = [row[1] for row in store._db.execute("PRAGMA table_info(candidate)")][6:]
+            store._columns = [row[1] for row in store._db.execute("PRAGMA table_info(candidate)")][6:-2]
         except sqlite3.DatabaseError as error:
             raise InputError(str(path), f"is not a run store ({error})", expected) from None
         if found != FORMAT:
@@ -99,7 +99,8 @@ class Store:
         self._db.execute("COMMIT")
 
     def _source_ids(self, evaluation: Evaluation) -> list[int]:
-        """A number a row for who said what; rows mostly share one, so the texts are kept once."""
+        """A number a row for who said what; rows mostly share one, so the texts are kept once. A text is the
+        evaluator and its version, or a JSON object by metric where several had a say."""
         names = list(evaluation.source)
         table = np.stack([evaluation.source[name] for name in names], axis=1)
         if (table == table[:1]).all():
@@ -107,7 +108,8 @@ class Store:
         return [self._source_id(names, row) for row in table]
 
     def _source_id(self, names: list[str], said: np.ndarray) -> int:
-        text = json.dumps(dict(zip(names, said.tolist(), strict=True)))
+        same = (said == said[0]).all()
+        text = str(said[0]) if same else json.dumps(dict(zip(names, said.tolist(), strict=True)))
         if text not in self._sources:
             self._sources[text] = len(self._sources)
             self._db.execute("INSERT INTO source VALUES (?, ?)", (self._sources[text], text))
@@ -118,7 +120,7 @@ class Store:
         if not self._columns:
             return [], []
         names = ["id", "generation", "key", "status", "reason", *self._columns, "source"]
-        fields = ", ".join("hex(key)" if n == "key" else "metrics" if n == "source" else f'"{n}"' for n in names)
+        fields = ", ".join("hex(key)" if n == "key" else "said" if n == "source" else f'"{n}"' for n in names)
         fields = fields.replace('"id"', "candidate.id")
         rows = self._db.execute(
             f"SELECT {fields} FROM candidate JOIN source ON source.id = candidate.source ORDER BY candidate.id"

@@ -19,6 +19,7 @@ class Layout:
     def __init__(self, workload: Workload, hardware: HardwareSpace) -> None:
         self.operators = len(workload.operators)
         self.steps = np.array([op.steps for op in workload.operators], dtype=np.int64)
+        self.independent = independent_pairs(workload)
         self.most_nmp = max(hardware.nmp_channels)
         self.genes = HARDWARE_GENES + BLOCKS * self.operators
         choices = np.array([len(c) for c in hardware.choices], dtype=np.int64)
@@ -39,3 +40,14 @@ class Layout:
     def empty(self, count: int) -> Genomes:
         """(count, genes) zeros."""
         return np.zeros((count, self.genes), dtype=np.int64)
+
+
+def independent_pairs(workload: Workload) -> Ints:
+    """(pairs, 2) operators of which neither needs the other, both ways round; all pairs where there are none."""
+    operators = range(len(workload.operators))
+    before = {i: set(workload.producers(i)) for i in operators}
+    for t in workload.order():
+        before[t] |= {earlier for p in before[t] for earlier in before[p]}
+    every = [(a, b) for a in operators for b in operators]
+    free = [(a, b) for a, b in every if a != b and a not in before[b] and b not in before[a]]
+    return np.array(free or every, dtype=np.int64)

@@ -63,8 +63,8 @@ def _move_operator(layout: Layout, blocks: Ints, rows: Ints, rng: Generator) -> 
 
 
 def _side_by_side(layout: Layout, blocks: Ints, rows: Ints, rng: Generator) -> None:
-    """Two operators share a group and a stratum, and part the channels; one or both want the normal unit."""
-    a, b = _two_operators(layout, rows, rng)
+    """Two operators that need not wait for each other share a group and a stratum, and part the channels."""
+    a, b = layout.independent[rng.integers(0, len(layout.independent), len(rows))].T
     blocks[rows, GROUP, a] = blocks[rows, GROUP, b]
     blocks[rows, STRATUM, a] = blocks[rows, STRATUM, b]
     full = (1 << layout.most_nmp) - 1
