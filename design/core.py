@@ -75,6 +75,12 @@ class Schema:
         return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(batch), 16)
 
 
+def key_bytes(keys: Keys) -> list[bytes]:
+    """The keys as one bytes object a row, for sets and stores."""
+    found: list[bytes] = np.ascontiguousarray(keys).view("V16").ravel().tolist()
+    return found
+
+
 @dataclass(frozen=True)
 class Batch:
     """Many candidates, by column: `columns[name]` has shape (n,) or (n, k). Treat the arrays as read-only."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from design.core import Batch, Ints
+from design.core import Batch, Ints, key_bytes
 from design.errors import InputError
 from dse.space import Space
 from dse.store import Store
@@ -32,7 +32,7 @@ def candidate_table(store: Store, space: Space) -> Table:
     if genomes.shape[1] != len(space.bounds):
         raise InputError(str(store.path), f"genomes of {genomes.shape[1]} genes", f"{len(space.bounds)}")
     batch = space.decode(genomes)
-    keys = [row.tobytes().hex().upper() for row in space.schema.key(batch)]
+    keys = [key.hex().upper() for key in key_bytes(space.schema.key(batch))]
     if keys != columns["key"]:
         found = "holds designs that this version decodes otherwise, or of models changed since"
         raise InputError(str(store.path), found, "the version and the model files that wrote it")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from design.core import Batch, Genomes, Rows
+from design.core import Batch, Genomes, Rows, key_bytes
 from dse.space import Space
 
 ROUNDS = 12  # of drawing again before a space counts as exhausted
@@ -60,7 +60,7 @@ class Proposer:
 
     def _unseen(self, genomes: Genomes, most: int) -> Candidates:
         batch = self.space.decode(genomes)
-        keys = [row.tobytes() for row in self.space.schema.key(batch)]
+        keys = key_bytes(self.space.schema.key(batch))
         rows: list[int] = []
         for row, key in enumerate(keys):
             if key not in self._seen and len(rows) < most:

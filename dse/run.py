@@ -93,21 +93,22 @@ class Run:
         if not history:
             return
         units = [METRICS[label].unit if label in METRICS else "" for label in labels]
-        many = len(labels) > 1
+        many, cloud = len(labels) > 1, self._cloud()
         convergence_picture(
             [p.candidates for p in history],
             np.array([p.best for p in history]),
             labels,
             units,
             [np.nan if p.hypervolume is None else p.hypervolume for p in history] if many else None,
+            cloud,
             self.folder / "convergence.png",
         )
         if many and len(archive.values):
             signs = [o.sign for o in archive.objectives]
-            front_picture(archive.values, self._cloud(), labels, units, signs, self.folder / "front.png")
+            front_picture(archive.values, cloud[:, 1:], labels, units, signs, self.folder / "front.png")
 
     def _cloud(self) -> Floats:
-        """Objectives of an even choice of feasible candidates, (n, objectives)."""
+        """An even choice of feasible candidates, (n, 1 + objectives): number, then objectives."""
         names, rows = self.store.candidates()
         feasible = [row for row in rows if row[names.index("status")] == Status.OK.name]
         feasible = feasible[:: len(feasible) // CLOUD + 1]
@@ -115,10 +116,13 @@ class Run:
             name: np.array([row[names.index(name)] for row in feasible], dtype=np.float64)
             for name in self.problem.evaluator.metrics
         }
-        return np.stack([metric_values(o.metric, known) for o in self.problem.objectives], axis=1)
+        numbers = np.array([row[names.index("id")] for row in feasible], dtype=np.float64)
+        return np.stack([numbers, *(metric_values(o.metric, known) for o in self.problem.objectives)], axis=1)
 
 
 def _yaml(settings: Settings) -> str:
     import yaml
 
-    return "# Repeat this run: python main.py --config settings.yaml\n" + yaml.safe_dump(dict(settings.text), sort_keys=False)
+    return "# Repeat this run: python main.py --config settings.yaml\n" + yaml.safe_dump(
+        dict(settings.text), sort_keys=False
+    )

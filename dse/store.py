@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from design.core import Evaluation, Genomes, Status
+from design.core import Evaluation, Floats, Genomes, Status
 from design.errors import InputError
 
 FILE = "run.sqlite"
@@ -67,26 +67,44 @@ class Store:
     def add(self, generation: int, genomes: Genomes, keys: Sequence[bytes], evaluation: Evaluation) -> None:
         """One generation, in one transaction."""
         values = {**evaluation.metrics, **{f"violation_{k}": v for k, v in evaluation.violation.items()}}
-        self._db.execute("BEGIN")
+        try:
+            self._db.execute("BEGIN")
+            self._insert(generation, genomes, keys, evaluation, values)
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            # Ctrl-C may come in the middle; what is half written must not be read back as written.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise OSError(None, f"cannot be written ({error})", str(self.path)) from None
+            raise
+        self._columns, self._count = list(values), self._count + len(keys)
+
+    def _insert(
+        self,
+        generation: int,
+        genomes: Genomes,
+        keys: Sequence[bytes],
+        evaluation: Evaluation,
+        values: dict[str, Floats],
+    ) -> None:
         if not self._columns:
-            self._columns = list(values)
-            fields = "".join(f', "{name}" REAL' for name in self._columns)
+            fields = "".join(f', "{name}" REAL' for name in values)
             self._db.execute(
                 "CREATE TABLE candidate (id INTEGER PRIMARY KEY, generation INTEGER, key BLOB, genome BLOB, "
                 f"status TEXT, reason TEXT{fields}, cost_s REAL, source INTEGER)"
             )
-        names = ", ".join(f'"{name}"' for name in self._columns)
-        marks = ", ".join("?" * (8 + len(self._columns)))
+        names = ", ".join(f'"{name}"' for name in values)
+        marks = ", ".join("?" * (8 + len(values)))
         width, data = genomes.shape[1] * 8, np.ascontiguousarray(genomes, dtype="<i8").tobytes()
-        first, self._count = self._count, self._count + len(keys)
         rows = zip(
-            range(first, self._count),
+            range(self._count, self._count + len(keys)),
             [generation] * len(keys),
             keys,
             [data[i * width : (i + 1) * width] for i in range(len(keys))],
-            [Status(s).name for s in evaluation.status.tolist()],
+            np.array([status.name for status in Status])[evaluation.status].tolist(),
             evaluation.reason.tolist(),
-            *(values[name].tolist() for name in self._columns),
+            *(column.tolist() for column in values.values()),
             evaluation.cost_s.tolist(),
             self._source_ids(evaluation),
             strict=True,
@@ -96,7 +114,6 @@ class Store:
             f"VALUES ({marks})",
             rows,
         )
-        self._db.execute("COMMIT")
 
     def _source_ids(self, evaluation: Evaluation) -> list[int]:
         """A number a row for who said what; rows mostly share one, so the texts are kept once. A text is the
@@ -112,7 +129,7 @@ class Store:
         text = str(said[0]) if same else json.dumps(dict(zip(names, said.tolist(), strict=True)))
         if text not in self._sources:
             self._sources[text] = len(self._sources)
-            self._db.execute("INSERT INTO source VALUES (?, ?)", (self._sources[text], text))
+            self._db.execute("INSERT OR REPLACE INTO source VALUES (?, ?)", (self._sources[text], text))
         return self._sources[text]
 
     def candidates(self) -> tuple[list[str], list[tuple[Any, ...]]]:

@@ -21,34 +21,47 @@ def convergence_picture(
     labels: Sequence[str],
     units: Sequence[str],
     hypervolume: Sequence[float] | None,
+    others: Floats,
     path: Path,
 ) -> None:
     """Best value so far of each objective, (generations, objectives), against candidates evaluated.
 
-    With several objectives a last panel shows the dominated hypervolume. NaN (nothing feasible yet) is a gap.
+    `others` are feasible candidates to show behind it, (points, 1 + objectives): number of the candidate, then
+    its values. With several objectives a last panel shows the dominated hypervolume. NaN (nothing feasible yet)
+    is a gap.
     """
     panels = [(best[:, i], label, unit) for i, (label, unit) in enumerate(zip(labels, units, strict=True))]
     if hypervolume is not None:
         panels.append((np.asarray(hypervolume, dtype=float), "hypervolume (first front's box = 1)", ""))
-    figure = Figure(figsize=(4.6 * len(panels), 3.4), layout="constrained")
+    figure = Figure(figsize=(4.9 * len(panels), 3.6), layout="constrained")
     for place, (series, label, unit) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), place + 1)
-        axes.step(candidates, series, where="post", color=ACCENT, linewidth=1.8)
+        if place < len(labels) and len(others):
+            values = others[:, 1 + place]
+            axes.scatter(others[:, 0], values, s=5, color=QUIET, alpha=0.5, linewidths=0, label="feasible candidates")
+            best_now = series[np.isfinite(series)][-1]
+            middle = np.median(values)  # the worse half would squeeze the better one flat
+            span = 1.15 * (middle - best_now) or 0.05 * abs(best_now)
+            axes.set_ylim(sorted((best_now - 0.12 * span, best_now + span)))
+        axes.step(candidates, series, where="post", color=ACCENT, linewidth=1.8, label="best so far")
         axes.plot(candidates, series, ".", color=ACCENT, markersize=4)
         known = series[np.isfinite(series)]
         if len(known):
             axes.annotate(
                 f"{known[-1]:.6g} {unit}".strip(),
                 (candidates[-1], known[-1]),
-                (-4, 8),
+                (-4, -13),
                 textcoords="offset points",
                 ha="right",
                 color=INK,
             )
         else:
             axes.text(0.5, 0.5, "nothing feasible yet", transform=axes.transAxes, ha="center", color=QUIET)
-        _dress(axes, "candidates evaluated", "", f"best {label} so far" if unit else label, unit)
-        axes.margins(y=0.2)
+        if place < len(labels):
+            axes.legend(frameon=True, framealpha=0.9, edgecolor="none", fontsize=8, loc="upper right")
+        _dress(axes, "candidates evaluated", "", label, unit)
+        if not len(others) or place >= len(labels):
+            axes.margins(y=0.2)
         axes.set_xlim(left=0)
     _save(figure, path)
 
