@@ -92,7 +92,8 @@ class Evolution:
 
     def ask(self) -> Candidates | None:
         """See `Search`."""
-        return self._proposer.fresh(self._first if self._problem is None else self._next, self._effort.population)
+        draw = self._first if self._problem is None else self._next
+        return self._proposer.fresh(draw, self._effort.population, lambda n: self._space.sample(n, self._rng))
 
     def _first(self, count: int) -> Genomes:
         """Known simple designs, which take at most half of the first generation, and samples."""

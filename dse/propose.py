@@ -29,6 +29,9 @@ class Candidates:
         return Candidates(self.genomes[rows], self.batch.take(rows), [self.keys[row] for row in rows.tolist()])
 
 
+Draw = Callable[[int], Genomes]
+
+
 class Proposer:
     """Remembers every key that it gave out, and gives none out twice."""
 
@@ -36,22 +39,24 @@ class Proposer:
         self.space = space
         self._seen: set[bytes] = set()
 
-    def fresh(self, draw: Callable[[int], Genomes], count: int) -> Candidates | None:
-        """Up to `count` new candidates from what `draw(missing)` makes; None where it makes nothing new."""
+    def fresh(self, draw: Draw, count: int, otherwise: Draw | None = None) -> Candidates | None:
+        """Up to `count` new candidates from what `draw(missing)` makes; None where there is nothing new.
+
+        Where `draw` runs dry, `otherwise` is asked for what is still missing.
+        """
         found: list[Candidates] = []
         missing = count
-        for _ in range(ROUNDS):
-            if missing <= 0:
-                break
-            # Where designs repeat, most of what is drawn is old: draw more, use what is missing.
-            new = self._unseen(draw(missing if not found else 2 * missing + 16), missing)
-            if len(new):
+        for source in (draw, otherwise):
+            for attempt in range(ROUNDS if source else 0):
+                if missing <= 0:
+                    break
+                assert source is not None
+                # Where designs repeat, most of what is drawn is old: draw more, use what is missing.
+                new = self._unseen(source(2 * missing + 16 if attempt else missing), missing)
                 found.append(new)
                 missing -= len(new)
-        if not found:
+        if missing == count:
             return None
-        if len(found) == 1:
-            return found[0]
         return Candidates(
             np.concatenate([part.genomes for part in found]),
             Batch.concat([part.batch for part in found]),

@@ -106,7 +106,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for population, generations in ((BATCH, 10), (500, 50), (100, 250)):
-            value, archive = whole_run(problem, folder, population, generations, 1)
+            value, _ = whole_run(problem, folder, population, generations, 1)
             rows.append(
                 (f"whole run, {generations} x {population:,}", f"{value:,.0f} /CPU-s", f"{value / published:,.0f} x")
             )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from dse.store import Store
 from main import main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,8 +113,14 @@ def test_second_run_keeps_the_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "dataflow",
-    ["specpim", "npu_only", "2x_npu_only", "fc_offloading", "attention_offloading"]
-    + ["attention_offloading_with_ffn_splitting"],
+    [
+        "specpim",
+        "npu_only",
+        "2x_npu_only",
+        "fc_offloading",
+        "attention_offloading",
+        "attention_offloading_with_ffn_splitting",
+    ],
 )
 def test_fixed_dataflows_run(tmp_path: Path, dataflow: str) -> None:
     """Every published dataflow explores its hardware."""
@@ -274,6 +283,29 @@ def test_output_that_cannot_be_written(tmp_path: Path, capfd: pytest.CaptureFixt
     refused([*SMALL, "--dse-output-dir", str(place)], capfd)
     refused([*SMALL, "--dse-output-dir", str(place / "below")], capfd)
     assert place.read_text() == "mine"
+
+
+def test_interruption_ends_with_results(tmp_path: Path) -> None:
+    """Ctrl-C: exit code 130, results of whole generations, and store and summary agree."""
+    arguments = [sys.executable, "main.py", "--num-generations", "1000000", "--dse-output-dir", str(tmp_path)]
+    run = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (tmp_path / "summary.json").exists():
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    _, error = run.communicate(timeout=60)
+    assert run.returncode == 130 and "Traceback" not in error
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["ended"] == "interrupted" and summary["best"]
+    _, rows = Store.open(tmp_path / "run.sqlite").candidates()
+    assert len(rows) == summary["candidates"] > 0
+
+
+def test_time_limit(tmp_path: Path) -> None:
+    """A run that is over its time ends after a whole generation, with results."""
+    assert main(["--time-limit", "0.5", "--num-generations", "1000000", "--dse-output-dir", str(tmp_path)]) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["ended"] == "time limit reached" and summary["candidates"] > 0 and summary["best"]
 
 
 def test_nothing_feasible_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
