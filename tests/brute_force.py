@@ -153,7 +153,7 @@ def prefill_latency(design: Design, ops: Ops, device: Device, e: float) -> float
     """Seconds of prefill for one layer: every operator whole, on the NPU, from its own channels, in turn."""
     return sum(
         npu_latency(op.prefill, len(placed.channels), device.normal if placed.normal else 0, device, e)
-        for placed, op in zip(design, ops)
+        for placed, op in zip(design, ops, strict=True)
     )
 
 

@@ -27,19 +27,7 @@ def balanced_cuts(
     B, M, N, K = (x[:, None] for x in workload.gemms("decode"))
     held = np.arange(most + 1)[None, :]
     normal = platform.total_channels - np.array(hardware.nmp_channels).reshape(-1, 1, 1, 1)
-    processors = hardware.processors
-    device = Device(
-        platform=platform,
-        fpus=np.array([p.fpus for p in processors]).reshape(1, -1, 1, 1),
-        mhz=np.array([p.mhz for p in processors], dtype=float).reshape(1, -1, 1, 1),
-        pe_gbps=np.array([p.pe_gbps for p in processors], dtype=float).reshape(1, -1, 1, 1),
-        # The buffers are not searched here: a cut near the balance is all that is asked.
-        input_kb=np.full((1, 1, 1, 1), hardware.input_kb[0]),
-        weight_kb=np.full((1, 1, 1, 1), hardware.weight_kb[0]),
-        output_kb=np.full((1, 1, 1, 1), hardware.output_kb[0]),
-        bytes_per_element=workload.bytes_per_element,
-        batch=workload.batch,
-    )
+    device = _every_processor(workload, platform, hardware)
 
     def seconds(model: OperatorModel, granules: Ints, channels: Ints) -> np.ndarray:
         units = np.maximum(granules, 1) * granule
@@ -48,7 +36,7 @@ def balanced_cuts(
         ).latency_s
 
     # Bisection: more on NMP takes NMP longer and the NPU shorter.
-    shape = (len(hardware.nmp_channels), len(processors), len(operators), most + 1)
+    shape = (len(hardware.nmp_channels), len(hardware.processors), len(operators), most + 1)
     low = np.ones(shape, dtype=np.int64)
     high = np.broadcast_to(np.maximum(steps - 1, 1), shape).copy()
     while (open_ := low < high).any():
@@ -61,3 +49,33 @@ def balanced_cuts(
     now = np.maximum(seconds(nmp, low, held), seconds(npu, steps - low, held + normal))
     then = np.maximum(seconds(nmp, more, held), seconds(npu, steps - more, held + normal))
     return np.where(then < now, more, low)
+
+
+def spill_order(workload: Workload, platform: Platform, hardware: HardwareSpace, npu: OperatorModel) -> tuple[int, ...]:
+    """Operators by the NPU time that a stored byte costs, cheapest first: who gives way where NMP memory is short.
+
+    A cache is stored at the longest context but read at the present one, so attention often comes first.
+    """
+    B, M, N, K = workload.gemms("decode")
+    channels = np.full(len(B), platform.total_channels)
+    seconds = npu.cost(B, M, N, K, channels, _every_processor(workload, platform, hardware)).latency_s
+    stored = np.maximum([op.stored_bytes for op in workload.operators], 1e-9)
+    cost = seconds.reshape(-1, len(B))[0] / stored
+    return tuple(np.argsort(cost, kind="stable").tolist())
+
+
+def _every_processor(workload: Workload, platform: Platform, hardware: HardwareSpace) -> Device:
+    """A device whose arrays hold every processor choice along the second of four axes."""
+    processors = hardware.processors
+    return Device(
+        platform=platform,
+        fpus=np.array([p.fpus for p in processors]).reshape(1, -1, 1, 1),
+        mhz=np.array([p.mhz for p in processors], dtype=float).reshape(1, -1, 1, 1),
+        pe_gbps=np.array([p.pe_gbps for p in processors], dtype=float).reshape(1, -1, 1, 1),
+        # The buffers are not searched here: a cut near the balance is all that is asked.
+        input_kb=np.full((1, 1, 1, 1), hardware.input_kb[0]),
+        weight_kb=np.full((1, 1, 1, 1), hardware.weight_kb[0]),
+        output_kb=np.full((1, 1, 1, 1), hardware.output_kb[0]),
+        bytes_per_element=workload.bytes_per_element,
+        batch=workload.batch,
+    )

@@ -19,6 +19,8 @@ class Layout:
     def __init__(self, workload: Workload, hardware: HardwareSpace) -> None:
         self.operators = len(workload.operators)
         self.steps = np.array([op.steps for op in workload.operators], dtype=np.int64)
+        stored = np.array([op.stored_bytes for op in workload.operators])
+        self.granule_bytes = stored / self.steps
         self.independent = independent_pairs(workload)
         self.most_nmp = max(hardware.nmp_channels)
         self.genes = HARDWARE_GENES + BLOCKS * self.operators

@@ -11,7 +11,7 @@ from design.errors import InputError
 from design.nmp import nmp_schema
 from design.workload import Workload
 from dse.spaces.hardware import HardwareGenes
-from dse.spaces.nmp.balance import balanced_cuts
+from dse.spaces.nmp.balance import balanced_cuts, spill_order
 from dse.spaces.nmp.genome import CHANNELS, GROUP, NORMAL, SHIFT, STRATUM, Layout
 from dse.spaces.nmp.legal import Dataflow, legalise
 from dse.spaces.nmp.starts import simple_dataflows
@@ -50,6 +50,7 @@ class NmpSpace:
                 found = f"can not be cut between NMP and NPU (extent {op.extent}, granule {op.granule})"
                 raise InputError(f"{workload.name}, operator {op.name}", found, "at least two granules")
         self.balance = balanced_cuts(workload, platform, hardware, npu, nmp)
+        self._spill = spill_order(workload, platform, hardware, npu)
 
     def sample(self, count: int, rng: np.random.Generator) -> Genomes:
         """See `Space`: random dataflows, most of them with few operators a group."""
@@ -70,7 +71,7 @@ class NmpSpace:
 
     def starts(self) -> Genomes:
         """See `Space`: simple dataflows on every NMP channel count with every processor."""
-        return simple_dataflows(self.layout, self.genes, self.workload, self.platform, self.balance)
+        return simple_dataflows(self.layout, self.genes, self.workload, self.platform, self.balance, self._spill)
 
     def decode(self, genomes: Genomes) -> Batch:
         """See `Space`."""

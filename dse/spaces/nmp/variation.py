@@ -143,6 +143,17 @@ def _shift_cuts(layout: Layout, blocks: Ints, rows: Ints, rng: Generator) -> Non
     blocks[rows, SHIFT] = np.clip(moved, 1 - layout.steps, layout.steps - 1)
 
 
+def _trade_cuts(layout: Layout, blocks: Ints, rows: Ints, rng: Generator) -> None:
+    """One operator gives another its place in NMP memory, byte for byte: what fitted still fits."""
+    a, b = _two_operators(layout, rows, rng)
+    gain = np.abs(_jump(layout.steps[a], (len(rows),), rng)) + 1
+    loss = np.ceil(gain * layout.granule_bytes[a] / np.maximum(layout.granule_bytes[b], 1e-9)).astype(np.int64)
+    differ = (a != b) & (layout.granule_bytes[b] > 0)
+    for operator, change in ((a, gain), (b, -loss)):
+        moved = blocks[rows, SHIFT, operator] + np.where(differ, change, 0)
+        blocks[rows, SHIFT, operator] = np.clip(moved, 1 - layout.steps[operator], layout.steps[operator] - 1)
+
+
 def _two_operators(layout: Layout, rows: Ints, rng: Generator) -> tuple[Ints, Ints]:
     drawn = rng.integers(0, layout.operators, (2, len(rows)))
     return drawn[0], drawn[1]
@@ -161,4 +172,5 @@ MOVES: dict[str, tuple[Move, float]] = {
     "flip normal": (_flip_normal, 2),
     "shift cut": (_shift_cut, 4),
     "shift cuts": (_shift_cuts, 1),
+    "trade cuts": (_trade_cuts, 2),
 }
