@@ -7,6 +7,7 @@ variation is the space's own.
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -230,10 +231,8 @@ def _pymoo_algorithm(name: str, objectives: int, effort: Effort) -> Any:
         common["ref_dirs"] = _directions(objectives, effort)
     elif name == "sms-emoa":
         from pymoo.algorithms.moo.sms import SMSEMOA as made
-    elif name == "age-moea":
-        from pymoo.algorithms.moo.age import AGEMOEA as made
-    elif name == "age-moea2":
-        from pymoo.algorithms.moo.age2 import AGEMOEA2 as made
+    elif name in ("age-moea", "age-moea2"):
+        made = _age_moea(name)
     elif name == "spea2":
         from pymoo.algorithms.moo.spea2 import SPEA2 as made
     else:
@@ -242,6 +241,16 @@ def _pymoo_algorithm(name: str, objectives: int, effort: Effort) -> Any:
     algorithm.termination = NoTermination()
     algorithm.output = None
     return algorithm
+
+
+def _age_moea(name: str) -> Any:
+    """These two need numba, which a plain search can do without."""
+    if importlib.util.find_spec("numba") is None:
+        raise InputError("--algorithm", f"{name} needs numba", "pip install -r requirements.txt, or nsga2")
+    from pymoo.algorithms.moo.age import AGEMOEA
+    from pymoo.algorithms.moo.age2 import AGEMOEA2
+
+    return AGEMOEA if name == "age-moea" else AGEMOEA2
 
 
 def _directions(objectives: int, effort: Effort) -> Floats:

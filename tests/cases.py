@@ -145,18 +145,11 @@ class Case:
 
     def batch(self, designs: Sequence[brute_force.Design]) -> Batch:
         """The reference's designs as a batch."""
+        extents = [op.extent for op in self.workload.operators]
         fields = [
             [
-                (
-                    p.group,
-                    p.part,
-                    p.stratum,
-                    sum(1 << c for c in p.channels),
-                    p.normal,
-                    p.nmp_units,
-                    extent - p.nmp_units,
-                )
-                for p, extent in zip(design, (op.extent for op in self.workload.operators), strict=True)
+                (p.group, p.part, p.stratum, sum(1 << c for c in p.channels), p.normal, p.nmp_units, all_ - p.nmp_units)
+                for p, all_ in zip(design, extents, strict=True)
             ]
             for design in designs
         ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from design.core import Genomes, Ints
+from design.core import Bools, Genomes, Ints
 from design.device import HardwareSpace
 from design.workload import Workload
 from dse.spaces.hardware import GENES as HARDWARE_GENES
@@ -21,7 +23,7 @@ class Layout:
         self.steps = np.array([op.steps for op in workload.operators], dtype=np.int64)
         stored = np.array([op.stored_bytes for op in workload.operators])
         self.granule_bytes = stored / self.steps
-        self.independent = independent_pairs(workload)
+        self.sides = sides(workload)
         self.most_nmp = max(hardware.nmp_channels)
         self.genes = HARDWARE_GENES + BLOCKS * self.operators
         choices = np.array([len(c) for c in hardware.choices], dtype=np.int64)
@@ -44,12 +46,23 @@ class Layout:
         return np.zeros((count, self.genes), dtype=np.int64)
 
 
-def independent_pairs(workload: Workload) -> Ints:
-    """(pairs, 2) operators of which neither needs the other, both ways round; all pairs where there are none."""
+class Sides(NamedTuple):
+    """Pairs of operators that may run side by side, and whom each may take along. All have one row a pair."""
+
+    first: Ints  # (pairs,)
+    second: Ints  # (pairs,)
+    with_first: Bools  # (pairs, operators): relatives of the first that the second need not wait for
+    with_second: Bools
+
+
+def sides(workload: Workload) -> Sides:
+    """Every pair of which neither needs the other, both ways round; all pairs where there are none."""
     operators = range(len(workload.operators))
-    before = {i: set(workload.producers(i)) for i in operators}
+    needs = np.eye(len(operators), dtype=bool)  # needs[a, b]: a is b, or waits for it
     for t in workload.order():
-        before[t] |= {earlier for p in before[t] for earlier in before[p]}
-    every = [(a, b) for a in operators for b in operators]
-    free = [(a, b) for a, b in every if a != b and a not in before[b] and b not in before[a]]
-    return np.array(free or every, dtype=np.int64)
+        for p in workload.producers(t):
+            needs[t] |= needs[p]
+    related = needs | needs.T
+    pairs = [(a, b) for a in operators for b in operators if not related[a, b]]
+    first, second = np.array(pairs or [(a, b) for a in operators for b in operators], dtype=np.int64).T
+    return Sides(first, second, related[first] & ~related[second], related[second] & ~related[first])

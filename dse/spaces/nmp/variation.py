@@ -63,17 +63,31 @@ def _move_operator(layout: Layout, blocks: Ints, rows: Ints, rng: Generator) -> 
 
 
 def _side_by_side(layout: Layout, blocks: Ints, rows: Ints, rng: Generator) -> None:
-    """Two operators that need not wait for each other share a group and a stratum, and part the channels."""
-    a, b = layout.independent[rng.integers(0, len(layout.independent), len(rows))].T
-    blocks[rows, GROUP, a] = blocks[rows, GROUP, b]
-    blocks[rows, STRATUM, a] = blocks[rows, STRATUM, b]
+    """Two operators that need not wait for each other share a group and part the channels.
+
+    Half of the time each takes relatives along that need not wait for the other side, as a chain of strata.
+    """
+    pair = rng.integers(0, len(layout.sides.first), len(rows))
+    number = np.arange(len(rows))
+    company = rng.random((len(rows), 1)) * (rng.random((len(rows), 1)) < 0.5)
+    members = []
+    for lead, relatives in zip(layout.sides[:2], layout.sides[2:], strict=True):
+        side = relatives[pair] & (rng.random((len(rows), layout.operators)) < company)
+        side[number, lead[pair]] = True
+        members.append(side)
+    one, other = members
+    both = one | other
+    blocks[rows, GROUP] = np.where(
+        both, np.where(both, blocks[rows, GROUP], 0).max(axis=1)[:, None], blocks[rows, GROUP]
+    )
+    blocks[rows, STRATUM] = np.where(both, 0, blocks[rows, STRATUM])
+    # One side gets the lowest channels; names of channels do not matter, only how many there are.
     full = (1 << layout.most_nmp) - 1
-    # The b side gets the lowest channels; names of channels do not matter, only how many there are.
-    some = (np.int64(1) << rng.integers(0, layout.most_nmp + 1, len(rows))) - 1
-    blocks[rows, CHANNELS, a] = full & ~some
-    blocks[rows, CHANNELS, b] = np.where(a == b, full, some)
-    blocks[rows, NORMAL, a] = rng.random(len(rows)) < 0.7
-    blocks[rows, NORMAL, b] = rng.random(len(rows)) < 0.7
+    some = ((np.int64(1) << rng.integers(0, layout.most_nmp + 1, len(rows))) - 1)[:, None]
+    blocks[rows, CHANNELS] = np.where(one, full & ~some, np.where(other, some, blocks[rows, CHANNELS]))
+    for side in members:
+        wants = rng.random((len(rows), 1)) < 0.7
+        blocks[rows, NORMAL] = np.where(side, wants, blocks[rows, NORMAL])
 
 
 def _merge_groups(layout: Layout, blocks: Ints, rows: Ints, rng: Generator) -> None:

@@ -1,0 +1,138 @@
+"""Every space keeps to the contract of `tests/dse/space_conformance.py`, on the shipped models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from design.device import HardwareSpace, Platform
+from design.errors import InputError
+from dse.space import Space
+from dse.spaces.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
+from tests.cases import MODELS, examples, genomes, hardware, model_workload, nmp_space
+from tests.dse.space_conformance import check_genomes, check_space
+
+PLATFORM = Platform()
+
+
+def fixed(name: str, model: str = "llama3-8b") -> FixedSpace:
+    """A fixed dataflow with a few hardware choices."""
+    choices = hardware((0,) if name in WITHOUT_NMP else (2, 6), input_kb=(16, 32))
+    return FixedSpace(name, model_workload(model), PLATFORM, choices)
+
+
+SPACES: dict[str, Callable[[], Space]] = {
+    "opt": lambda: nmp_space(model_workload(), PLATFORM, hardware((0, 2, 6, 8), input_kb=(16, 32))),
+    "llama, batch 16": lambda: nmp_space(model_workload("llama3-8b", batch=16), PLATFORM, hardware()),
+    "palm, batch 1": lambda: nmp_space(model_workload("palm-8b", batch=1), PLATFORM, hardware()),
+    "heads freed": lambda: nmp_space(model_workload("llama3-8b", free_attention_cut=True), PLATFORM, hardware()),
+    "specpim": lambda: nmp_space(model_workload(), PLATFORM, hardware((2, 6)), specpim=True),
+    "no NMP": lambda: nmp_space(model_workload(), PLATFORM, hardware((0,))),
+    "only NMP": lambda: nmp_space(model_workload(), PLATFORM, hardware((8,))),
+    "most channels": lambda: nmp_space(model_workload(), Platform(total_channels=64), hardware((1, 62))),
+    **{name: lambda name=name: fixed(name) for name in FIXED_DATAFLOWS},  # type: ignore[misc]
+}
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_contract(name: str) -> None:
+    """Bounds, types, repeatability, round trips, keys, size, starts."""
+    check_space(SPACES[name]())
+
+
+@pytest.mark.parametrize("name", [name for name in SPACES if name not in FIXED_DATAFLOWS])
+def test_any_genes_decode(name: str) -> None:
+    """Decoding is total on the bounds, and stable under encoding."""
+    space = SPACES[name]()
+
+    @examples(25)
+    @given(genomes(space.bounds, 4))
+    def check(found: np.ndarray) -> None:
+        check_genomes(space, found, len(found))
+
+    check()
+
+
+@examples(60)
+@given(st.sampled_from(sorted(FIXED_DATAFLOWS)), st.sampled_from(MODELS), st.data())
+def test_any_genes_decode_under_a_fixed_dataflow(name: str, model: str, data: st.DataObject) -> None:
+    """The same for the fixed dataflows."""
+    space = fixed(name, model)
+    found = data.draw(genomes(space.bounds))
+    check_genomes(space, found, len(found))
+
+
+def test_starts_are_on_every_pair_of_hardware() -> None:
+    """The simple designs of the NMP space cover every NMP channel count with every processor."""
+    space = SPACES["opt"]()
+    batch = space.decode(space.starts())
+    pairs = set(zip(*(batch.columns[name].tolist() for name in ("nmp_channels", "fpus", "mhz")), strict=True))
+    assert pairs == {(n, p.fpus, p.mhz) for n in (0, 2, 6, 8) for p in hardware().processors}
+
+
+def test_children_and_samples_go_everywhere() -> None:
+    """Every hardware choice is sampled, and children change hardware, groups, channels and cuts."""
+    space, rng = SPACES["opt"](), np.random.default_rng(0)
+    parents = space.sample(2000, rng)
+    for gene in range(5):
+        assert len(np.unique(parents[:, gene])) == space.bounds[gene, 1] + 1
+    before, after = space.decode(parents), space.decode(space.vary(parents, rng))
+    for name in ("nmp_channels", "fpus", "input_kb", "group", "stratum", "channels", "normal", "nmp_units"):
+        assert (before.columns[name] != after.columns[name]).any(), name
+
+
+def test_hardware_outside_the_space_cannot_be_encoded() -> None:
+    """A candidate with another channel count or processor is refused, not mapped to something else."""
+    space = SPACES["specpim"]()
+    batch = SPACES["opt"]().decode(SPACES["opt"]().starts())
+    with pytest.raises(ValueError, match="hardware is not among the choices"):
+        space.encode(batch)
+
+
+@pytest.mark.parametrize("count", [-1, 9])
+@pytest.mark.parametrize("name", ["nmp", "2x_npu_only", "fc_offloading"])
+def test_more_channels_than_there_are(name: str, count: int) -> None:
+    """No platform of 8 channels has 9 NMP channels, or fewer than none."""
+    with pytest.raises(InputError, match="--nmp-channel-num-space"):
+        if name == "nmp":
+            nmp_space(model_workload(), PLATFORM, hardware((count,)))
+        else:
+            FixedSpace(name, model_workload(), PLATFORM, hardware((count,)))
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("fc_offloading", 0), ("attention_offloading", 0), ("attention_offloading_with_ffn_splitting", 8), ("specpim", 8)],
+)
+def test_undefined_dataflows_are_refused(name: str, count: int) -> None:
+    """Nothing to offload to; or no normal channels for SpecPIM and for FFN splitting."""
+    with pytest.raises(InputError, match="--nmp-channel-num-space"):
+        if name == "specpim":
+            nmp_space(model_workload(), PLATFORM, hardware((2, count)), specpim=True)
+        else:
+            FixedSpace(name, model_workload(), PLATFORM, hardware((2, count)))
+
+
+def test_a_choice_given_twice_is_one_choice() -> None:
+    """Equal choices make equal candidates: the size of a space counts them once, or the list is refused."""
+    choices = hardware((6,), input_kb=(32, 32))
+    try:
+        space = FixedSpace("fc_offloading", model_workload(), PLATFORM, choices)
+    except InputError:
+        return
+    assert space.size == len(
+        set(
+            space.schema.key(space.decode(space.sample(500, np.random.default_rng(0)))).tobytes()[i : i + 16]
+            for i in range(0, 8000, 16)
+        )
+    )
+
+
+def test_fixed_dataflows_leave_hardware_alone() -> None:
+    """A choice list is in gene order: NMP channels, processors, three buffers."""
+    space = fixed("fc_offloading")
+    assert isinstance(space.genes.space, HardwareSpace) and space.size == 2 * 2 * 2
