@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from design.core import Batch, Genomes, Rows, key_bytes
+from design.core import Batch, Genomes, key_bytes
 from dse.space import Space
 
 ROUNDS = 12  # of drawing again before a space counts as exhausted
@@ -23,10 +23,6 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.keys)
-
-    def take(self, rows: Rows) -> Candidates:
-        """The given rows, in order."""
-        return Candidates(self.genomes[rows], self.batch.take(rows), [self.keys[row] for row in rows.tolist()])
 
 
 Draw = Callable[[int], Genomes]

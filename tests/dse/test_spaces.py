@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from design.device import HardwareSpace, Platform
+from design.device import Platform
 from design.errors import InputError
 from dse.space import Space
 from dse.spaces.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
@@ -115,24 +115,3 @@ def test_undefined_dataflows_are_refused(name: str, count: int) -> None:
             nmp_space(model_workload(), PLATFORM, hardware((2, count)), specpim=True)
         else:
             FixedSpace(name, model_workload(), PLATFORM, hardware((2, count)))
-
-
-def test_a_choice_given_twice_is_one_choice() -> None:
-    """Equal choices make equal candidates: the size of a space counts them once, or the list is refused."""
-    choices = hardware((6,), input_kb=(32, 32))
-    try:
-        space = FixedSpace("fc_offloading", model_workload(), PLATFORM, choices)
-    except InputError:
-        return
-    assert space.size == len(
-        set(
-            space.schema.key(space.decode(space.sample(500, np.random.default_rng(0)))).tobytes()[i : i + 16]
-            for i in range(0, 8000, 16)
-        )
-    )
-
-
-def test_fixed_dataflows_leave_hardware_alone() -> None:
-    """A choice list is in gene order: NMP channels, processors, three buffers."""
-    space = fixed("fc_offloading")
-    assert isinstance(space.genes.space, HardwareSpace) and space.size == 2 * 2 * 2

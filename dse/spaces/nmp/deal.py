@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -91,6 +89,3 @@ def canonical_channels(channels: Ints, count: int) -> Ints:
 def lowest_bit(sets: Ints) -> Ints:
     """The lowest member of each set, as a set."""
     return sets & -sets
-
-
-Edges = Sequence[tuple[int, int]]

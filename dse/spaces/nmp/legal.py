@@ -44,7 +44,7 @@ def legalise(wish: Dataflow, nmp: Ints, total: int, workload: Workload, specpim:
     is_head = part_head == own
     wants_normal = _any_in(wish.normal != 0, part_head) & is_head
     alone = _any_in(part > 0, group) == 0  # in a group of one part
-    normal_part = _owner_of_normal(wants_normal, is_head, group, part_head, workload) & has_unit
+    normal_part = _owner_of_normal(wants_normal, is_head, group, part_head) & has_unit
     if specpim:
         wished = np.take_along_axis(wants_normal, part_head, axis=0)
         normal_part &= ~alone | wished | (nmp == 0)
@@ -116,7 +116,7 @@ def dense_rank_wide(values: Ints) -> Ints:
     return rank
 
 
-def _owner_of_normal(wants: Bools, is_head: Bools, group: Ints, part_head: Ints, workload: Workload) -> Bools:
+def _owner_of_normal(wants: Bools, is_head: Bools, group: Ints, part_head: Ints) -> Bools:
     """Whether an operator's part has the normal unit: the first part of the group that wants it, or the first."""
     operators, n = group.shape
     row = np.arange(n)
