@@ -34,34 +34,31 @@ def explore(
     seed: int,
     store: Store | None = None,
     watch: Sequence[Watcher] = (),
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Archive, str]:
     """Run a search to its end. Returns what it found, and why it ended.
 
-    Every watcher is shown the archive after each generation. Ctrl-C ends the run after the last whole
-    generation, with everything up to there kept.
+    Every watcher is shown the archive after each generation. `stop` is asked before each; where it says so,
+    the run ends as interrupted.
     """
     archive = Archive(objectives)
     begin = time.monotonic()
-    ended = "all generations done"
-    try:
-        for generation in range(limits.generations):
-            if limits.seconds is not None and time.monotonic() - begin >= limits.seconds:
-                ended = "time limit reached"
-                break
-            candidates = search.ask()
-            if candidates is None:
-                ended = "no new designs to try"
-                break
-            evaluation = gather(list(evaluator.stream(candidates.batch, seed=seed)), len(candidates))
-            if store is not None:
-                store.add(generation, candidates.genomes, candidates.keys, evaluation)
-            archive.add(candidates.genomes, evaluation, time.monotonic() - begin)
-            _tell(search, candidates, evaluation, archive)
-            for watcher in watch:
-                watcher(archive)
-    except KeyboardInterrupt:
-        ended = "interrupted"
-    return archive, ended
+    for generation in range(limits.generations):
+        if stop():
+            return archive, "interrupted"
+        if limits.seconds is not None and time.monotonic() - begin >= limits.seconds:
+            return archive, "time limit reached"
+        candidates = search.ask()
+        if candidates is None:
+            return archive, "no new designs to try"
+        evaluation = gather(list(evaluator.stream(candidates.batch, seed=seed)), len(candidates))
+        if store is not None:
+            store.add(generation, candidates.genomes, candidates.keys, evaluation)
+        archive.add(candidates.genomes, evaluation, time.monotonic() - begin)
+        _tell(search, candidates, evaluation, archive)
+        for watcher in watch:
+            watcher(archive)
+    return archive, "all generations done"
 
 
 def _tell(search: Search, candidates: Candidates, evaluation: Evaluation, archive: Archive) -> None:

@@ -13,6 +13,7 @@ from dse.archive import Archive
 from dse.engine import make_search
 from dse.explore import Limits, explore
 from dse.export import export
+from dse.interrupt import Interrupt
 from dse.report.console import ProgressLine, print_outcome
 from dse.report.results import Outcome, write_results
 from dse.run_directory import RunDirectory, write_whole
@@ -38,7 +39,7 @@ class Run:
         generations = settings["num-generations"]
         candidates = generations * problem.effort.population
         search = make_search(problem.space, problem.effort, settings["algorithm"], len(problem.objectives), candidates)
-        with RunDirectory(self.folder), ProgressLine(generations) as line:
+        with RunDirectory(self.folder), Interrupt() as interrupt, ProgressLine(generations) as line:
             write_whole(self.folder / "settings.yaml", _yaml(settings))
             self.store = Store.create(self.folder / FILE, {"text": dict(settings.text)})
             archive, ended = explore(
@@ -49,6 +50,7 @@ class Run:
                 problem.effort.seed,
                 self.store,
                 [line, self._look],
+                lambda: interrupt.asked,
             )
             outcome = self._write(archive, ended)
             if settings["export"]:

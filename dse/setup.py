@@ -60,7 +60,6 @@ def build(settings: Settings) -> Problem:
     if dataflow in WITHOUT_NMP:
         # All channels are normal ones, so that only one point of the hardware space makes sense.
         hardware = HardwareSpace((0,), *(choices[:1] for choices in hardware.choices[1:]))
-    hardware.check(platform)
     npu = operator_model("--npu-model", settings["npu-model"], NPU_MODELS)
     nmp = operator_model("--nmp-model", settings["nmp-model"], NMP_MODELS)
     space: Space

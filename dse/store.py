@@ -72,7 +72,7 @@ class Store:
             self._insert(generation, genomes, keys, evaluation, values)
             self._db.execute("COMMIT")
         except BaseException as error:
-            # Ctrl-C may come in the middle; what is half written must not be read back as written.
+            # What is half written must not be read back as written.
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError):

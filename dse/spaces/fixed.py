@@ -20,8 +20,8 @@ NPU, NMP, SPLIT = 0, 1, 2  # where an operator of a fixed dataflow runs in decod
 
 FixedDataflow = Callable[[str], int]
 FIXED_DATAFLOWS: dict[str, FixedDataflow] = {
-    "npu_only": lambda kind: NPU,
-    "2x_npu_only": lambda kind: NPU,
+    "npu_only": lambda _: NPU,
+    "2x_npu_only": lambda _: NPU,
     "fc_offloading": lambda kind: NPU if kind == ATTENTION else NMP,
     "attention_offloading": lambda kind: NMP if kind == ATTENTION else NPU,
     "attention_offloading_with_ffn_splitting": lambda kind: {ATTENTION: NMP, FFN: SPLIT}.get(kind, NPU),
@@ -33,6 +33,7 @@ class FixedSpace:
     """All hardware points under one fixed dataflow."""
 
     def __init__(self, name: str, workload: Workload, platform: Platform, hardware: HardwareSpace) -> None:
+        hardware.check(platform)
         if name not in WITHOUT_NMP:
             for count in hardware.nmp_channels:
                 if not count:

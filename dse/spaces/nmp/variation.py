@@ -25,7 +25,8 @@ def sample_blocks(layout: Layout, blocks: Ints, order: tuple[int, ...], rng: Gen
     random_sets = rng.integers(0, full + 1, (n, operators))
     blocks[:, CHANNELS] = np.where(rng.random((n, operators)) < 0.5, full, random_sets)
     blocks[:, NORMAL] = rng.integers(0, 2, (n, operators))
-    blocks[:, SHIFT] = np.where(rng.random((n, operators)) < 0.5, 0, _jump(layout.steps, (n, operators), rng))
+    shift = np.where(rng.random((n, operators)) < 0.5, 0, _jump(layout.steps, (n, operators), rng))
+    blocks[:, SHIFT] = np.clip(shift, 1 - layout.steps, layout.steps - 1)
 
 
 def vary_blocks(layout: Layout, blocks: Ints, rng: Generator) -> None:
