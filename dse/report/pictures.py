@@ -85,7 +85,10 @@ def front_picture(
         x, y = front[:, a], front[:, b]
         low, high = (np.array([f(x), f(y)]) for f in (np.min, np.max))
         margin = np.maximum(0.5 * (high - low), 0.04 * np.abs(high) + 1e-12)
-        near = ((others[:, [a, b]] >= low - margin) & (others[:, [a, b]] <= high + margin)).all(axis=1)
+        # The worse side of the front gets more room than the better one, where no design is.
+        minimised = np.array([signs[a], signs[b]]) > 0
+        low, high = low - np.where(minimised, 0.25, 1.0) * margin, high + np.where(minimised, 1.0, 0.25) * margin
+        near = ((others[:, [a, b]] >= low) & (others[:, [a, b]] <= high)).all(axis=1)
         axes.scatter(
             others[near, a], others[near, b], s=7, color=QUIET, alpha=0.45, linewidths=0, label="other designs"
         )
@@ -94,8 +97,8 @@ def front_picture(
             # The staircase that the front dominates: the corner lies on the worse side of each step.
             axes.step(x[order], y[order], where="post" if signs[a] > 0 else "pre", color=ACCENT, linewidth=1.2)
         axes.scatter(x, y, s=26, color=ACCENT, zorder=3, label=f"Pareto front ({len(front)})")
-        axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
-        axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
+        axes.set_xlim(low[0], high[0])
+        axes.set_ylim(low[1], high[1])
         words = [f"{labels[i]} ({_better(signs[i])})" for i in (a, b)]
         _dress(axes, words[0], units[a], words[1], units[b])
         axes.legend(frameon=False, fontsize=8, loc="best")

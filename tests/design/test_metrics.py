@@ -55,7 +55,7 @@ def test_derived_metrics_need_what_they_are_made_of(name: str) -> None:
 )
 def test_unknown_metrics_are_refused(text: str) -> None:
     """One line that names the option and the evaluator."""
-    with pytest.raises(InputError, match="^--objectives: '.*' is not known to evaluator toy") as error:
+    with pytest.raises(InputError, match=r"^--objectives: '.*' is not known to evaluator toy") as error:
         parse_objectives(text, LATENCY, "toy")
     assert "\n" not in str(error.value)
 
@@ -63,7 +63,7 @@ def test_unknown_metrics_are_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["least:latency_s", "-:latency_s", "min:max:latency_s", "Min:latency_s", ":latency_s"])
 def test_unknown_directions_are_refused(text: str) -> None:
     """Only min and max."""
-    with pytest.raises(InputError, match="^--objectives: direction '"):
+    with pytest.raises(InputError, match=r"^--objectives: direction '"):
         parse_objectives(text, LATENCY, "toy")
 
 

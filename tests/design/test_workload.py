@@ -58,7 +58,7 @@ def test_graph(model: str) -> None:
     assert {(names[a], names[b]) for a, b in workload.edges} == EDGES[model]
     kinds = {op.name: op.kind for op in workload.operators}
     for name, kind in kinds.items():
-        assert kind == (PROJECTION if name in "qkvo" else FFN if name.startswith("f") else ATTENTION)
+        assert kind == (PROJECTION if name in tuple("qkvo") else FFN if name.startswith("f") else ATTENTION)
     order = workload.order()
     assert sorted(order) == list(range(len(names)))
     assert all(order.index(a) < order.index(b) for a, b in workload.edges)
