@@ -46,13 +46,13 @@ def read_config(path: Path) -> dict[str, tuple[str, str]]:
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(LARGEST_CONFIG + 1)
-        if len(text) > LARGEST_CONFIG:
-            raise InputError(str(path), "is too large", f"at most {LARGEST_CONFIG} characters")
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(str(path), f"cannot be read ({what})", "a YAML file") from None
+    if len(text) > LARGEST_CONFIG:
+        raise InputError(str(path), "is too large", f"at most {LARGEST_CONFIG} characters")
+    try:
+        tree, content = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(str(path), f"is not YAML ({' '.join(str(error).split())[:120]})", "key: value lines") from None
     if not isinstance(content, dict):

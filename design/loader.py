@@ -28,6 +28,8 @@ def read_object(path: Path, fields: Mapping[str, type]) -> dict[str, Any]:
         raise InputError(str(path), "is empty", f"a JSON object with {', '.join(fields)}")
     try:
         value = json.loads(text, object_pairs_hook=lambda pairs: _unique(path, pairs), parse_constant=float)
+    except InputError:
+        raise
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise InputError(str(path), f"is not JSON ({error.msg}, {place})", "a complete JSON object") from None

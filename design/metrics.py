@@ -47,10 +47,11 @@ def parse_objectives(text: str, answered: Sequence[str], evaluator: str) -> tupl
     possible += [m for m in answered if m not in METRICS]
     objectives: list[Objective] = []
     for word in (part.strip() for part in text.split(",")):
-        goal, _, name = word.rpartition(":")
+        goal, colon, name = word.rpartition(":")
         if name not in possible:
             raise InputError("--objectives", f"'{name}' is not known to evaluator {evaluator}", ", ".join(possible))
-        goal = goal or (METRICS[name].better if name in METRICS else "min")
+        if not colon:
+            goal = METRICS[name].better if name in METRICS else "min"
         if goal not in ("min", "max"):
             raise InputError("--objectives", f"direction '{goal}' of '{word}'", "min:METRIC or max:METRIC")
         if any(objective.metric == name for objective in objectives):
