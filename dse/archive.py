@@ -78,9 +78,10 @@ class Archive:
         from moocore import hypervolume
 
         points = self.values * self._sign
-        if self._box is None or (self._box[1] <= self._box[0]).any():
-            # A front of one point spans no box; a tenth of its size stands in until there is more.
-            low, high = points.min(axis=0), points.max(axis=0)
-            self._box = (low, np.where(high > low, high, low + 0.1 * np.abs(low) + 1e-300))
-        low, high = self._box
-        return float(hypervolume((points - low) / (high - low), ref=np.full(points.shape[1], 1.1)))
+        if self._box is None:
+            # Once for a run, so that the figure never falls. A tenth of a value stands in for a side that the
+            # first front does not span.
+            low, span = points.min(axis=0), np.ptp(points, axis=0)
+            self._box = (low, np.where(span > 0, span, np.where(low != 0, 0.1 * np.abs(low), 1.0)))
+        low, side = self._box
+        return float(hypervolume((points - low) / side, ref=np.full(points.shape[1], 1.1)))

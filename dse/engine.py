@@ -235,6 +235,10 @@ def _pymoo_algorithm(name: str, objectives: int, effort: Effort) -> Any:
         made = _age_moea(name)
     elif name == "spea2":
         from pymoo.algorithms.moo.spea2 import SPEA2 as made
+        from pymoo.algorithms.moo.spea2 import SPEA2Survival
+
+        # pymoo's default is one object for all instances, whose normalisation leaks from run to run.
+        common["survival"] = SPEA2Survival(normalize=True)
     else:
         raise InputError("--algorithm", f"'{name}' is unknown", ", ".join(ALGORITHMS))
     algorithm = made(**common)

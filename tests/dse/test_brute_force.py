@@ -5,6 +5,7 @@ The space makes only legal designs, reaches every legal design, and the evaluato
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -108,6 +109,18 @@ def test_prices_are_the_formulas(case: Case) -> None:
     np.testing.assert_allclose(found, missing, rtol=1e-12, atol=1e-6)
     assert np.array_equal(answer.status == Status.INFEASIBLE, (missing > 0).any(axis=1))
     assert not (answer.status == Status.FAILED).any()
+
+
+def test_memory_that_is_exactly_full_is_enough() -> None:
+    """A third of 3 and of 69 bytes on NMP leaves 48 for the normal channel, which holds 48: nothing is missing."""
+    case = case_of((3, 3), ((0, 1),), 1, 1, False)
+    operators = (
+        replace(op, stored_bytes=stored) for op, stored in zip(case.workload.operators, (3.0, 69.0), strict=True)
+    )
+    case = replace(case, workload=replace(case.workload, operators=tuple(operators)), bank_bytes=3)
+    design = tuple(brute_force.Placed(i, 0, 0, frozenset([0]), True, 1) for i in range(2))
+    assert brute_force.capacity_violation(design, case.operators, case.device) == (0, 0)
+    assert case.evaluator.evaluate(case.batch([design]), seed=0).status.tolist() == [Status.OK]
 
 
 def best_feasible(case: Case, batch: Batch) -> float:
