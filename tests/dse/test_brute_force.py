@@ -114,10 +114,9 @@ def test_prices_are_the_formulas(case: Case) -> None:
 def test_memory_that_is_exactly_full_is_enough() -> None:
     """A third of 3 and of 69 bytes on NMP leaves 48 for the normal channel, which holds 48: nothing is missing."""
     case = case_of((3, 3), ((0, 1),), 1, 1, False)
-    operators = (
-        replace(op, stored_bytes=stored) for op, stored in zip(case.workload.operators, (3.0, 69.0), strict=True)
-    )
-    case = replace(case, workload=replace(case.workload, operators=tuple(operators)), bank_bytes=3)
+    first, second = case.workload.operators
+    operators = (replace(first, stored_bytes=3.0), replace(second, stored_bytes=69.0))
+    case = replace(case, workload=replace(case.workload, operators=operators), bank_bytes=3)
     design = tuple(brute_force.Placed(i, 0, 0, frozenset([0]), True, 1) for i in range(2))
     assert brute_force.capacity_violation(design, case.operators, case.device) == (0, 0)
     assert case.evaluator.evaluate(case.batch([design]), seed=0).status.tolist() == [Status.OK]
@@ -176,6 +175,7 @@ def case_of(extents: tuple[int, ...], edges: tuple[tuple[int, int], ...], nmp: i
         ((3, 3), (), 3, 1, True),
         ((2, 2, 2), ((0, 2), (1, 2)), 1, 1, False),
         ((1, 1, 1), ((2, 0), (1, 0)), 2, 0, False),
+        ((1, 1, 1), ((2, 0), (1, 0)), 1, 0, False),
         ((1, 1, 1), ((2, 1),), 2, 1, True),
     ],
 )
@@ -186,6 +186,19 @@ def test_tiny_spaces_of_every_sort(
     case = case_of(extents, edges, nmp, normal, specpim)
     assert genome_count(case.space.bounds) < 2_000_000
     assert_space_is_the_enumeration(case)
+
+
+@pytest.mark.parametrize("nmp", [1, 2, 3])
+def test_strata_wider_than_their_channels(nmp: int) -> None:
+    """Four operators that feed a fifth, and no NPU: at most `nmp` of them side by side, in every way."""
+    case = case_of((1,) * 5, tuple((i, 4) for i in range(4)), nmp, 0, False)
+    space, rng = case.space, np.random.default_rng(nmp)
+    genes = rng.integers(space.bounds[:, 0], space.bounds[:, 1] + 1, (2000, len(space.bounds)))
+    genes[::2, 5:10] = 0  # all in one group
+    assert_sound(case, space.decode(genes))
+    designs = case.designs(4000)
+    back = space.decode(space.encode(case.batch(designs)))
+    assert [nameless(design) for design in designs_of(back)] == [nameless(design) for design in designs]
 
 
 @examples(40)

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from design.device import Platform
+from design.device import HardwareSpace, Platform
 from design.errors import InputError
 from dse.space import Space
 from dse.spaces.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
-from tests.cases import MODELS, examples, genomes, hardware, model_workload, nmp_space
+from tests.cases import MODELS, PROCESSORS, examples, genomes, hardware, model_workload, nmp_space
 from tests.dse.space_conformance import check_genomes, check_space
 
 PLATFORM = Platform()
+MANY = HardwareSpace((0, 2, 6, 8), PROCESSORS, (16, 32), (8, 16, 64), (4, 32))  # processors that differ in one number
 
 
 def fixed(name: str, model: str = "llama3-8b") -> FixedSpace:
@@ -26,7 +27,7 @@ def fixed(name: str, model: str = "llama3-8b") -> FixedSpace:
 
 
 SPACES: dict[str, Callable[[], Space]] = {
-    "opt": lambda: nmp_space(model_workload(), PLATFORM, hardware((0, 2, 6, 8), input_kb=(16, 32))),
+    "opt": lambda: nmp_space(model_workload(), PLATFORM, MANY),
     "llama, batch 16": lambda: nmp_space(model_workload("llama3-8b", batch=16), PLATFORM, hardware()),
     "palm, batch 1": lambda: nmp_space(model_workload("palm-8b", batch=1), PLATFORM, hardware()),
     "heads freed": lambda: nmp_space(model_workload("llama3-8b", free_attention_cut=True), PLATFORM, hardware()),
@@ -71,7 +72,7 @@ def test_starts_are_on_every_pair_of_hardware() -> None:
     space = SPACES["opt"]()
     batch = space.decode(space.starts())
     pairs = set(zip(*(batch.columns[name].tolist() for name in ("nmp_channels", "fpus", "mhz")), strict=True))
-    assert pairs == {(n, p.fpus, p.mhz) for n in (0, 2, 6, 8) for p in hardware().processors}
+    assert pairs == {(n, p.fpus, p.mhz) for n in MANY.nmp_channels for p in MANY.processors}
 
 
 def test_children_and_samples_go_everywhere() -> None:
@@ -81,7 +82,19 @@ def test_children_and_samples_go_everywhere() -> None:
     for gene in range(5):
         assert len(np.unique(parents[:, gene])) == space.bounds[gene, 1] + 1
     before, after = space.decode(parents), space.decode(space.vary(parents, rng))
-    for name in ("nmp_channels", "fpus", "input_kb", "group", "stratum", "channels", "normal", "nmp_units"):
+    for name in (
+        "nmp_channels",
+        "fpus",
+        "mhz",
+        "input_kb",
+        "weight_kb",
+        "output_kb",
+        "group",
+        "stratum",
+        "channels",
+        "normal",
+        "nmp_units",
+    ):
         assert (before.columns[name] != after.columns[name]).any(), name
 
 
@@ -115,3 +128,17 @@ def test_undefined_dataflows_are_refused(name: str, count: int) -> None:
             nmp_space(model_workload(), PLATFORM, hardware((2, count)), specpim=True)
         else:
             FixedSpace(name, model_workload(), PLATFORM, hardware((2, count)))
+
+
+def test_published_split_of_the_feed_forward_network() -> None:
+    """R = int(6 25.6 / (12.8 2)) = 6: of OPT's 16384 columns ceil(N 6 / 7) on the NPU and ceil(N / 7) on NMP, one of
+    them on both; attention on NMP; projections on the NPU, which reads from all channels."""
+    space = FixedSpace("attention_offloading_with_ffn_splitting", model_workload(), PLATFORM, hardware((6,)))
+    c = space.decode(space.starts()).columns
+    row = int(np.flatnonzero(c["pe_gbps"] == 25.6)[0])
+    names = [op.name for op in space.workload.operators]
+    units = dict(zip(names, zip(c["nmp_units"][row].tolist(), c["npu_units"][row].tolist(), strict=True), strict=True))
+    assert units["f1"] == (2341, 14044) and units["f2"] == (586, 3511)
+    assert units["qk"] == units["sv"] == (4 * 32, 0) and units["q"] == units["o"] == (0, 4096)
+    assert (c["channels"] == 0b111111).all()
+    assert dict(zip(names, c["normal"][row].tolist(), strict=True)) == {n: n not in ("qk", "sv") for n in names}
