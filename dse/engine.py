@@ -88,7 +88,8 @@ class Evolution:
         self._rng, self._proposer = np.random.default_rng(effort.seed), Proposer(space)
         self._algorithm = _pymoo_algorithm(algorithm, objectives, effort)
         self._objectives = objectives
-        self._starts = space.starts()
+        # In random order: a small first generation should not see one corner of the hardware only.
+        self._starts = self._rng.permutation(np.unique(space.starts(), axis=0))
         self._problem: Any = None
 
     def ask(self) -> Candidates | None:
@@ -97,19 +98,23 @@ class Evolution:
         return self._proposer.fresh(draw, self._effort.population, lambda n: self._space.sample(n, self._rng))
 
     def _first(self, count: int) -> Genomes:
-        """Known simple designs, which take at most half of the first generation, and samples."""
-        starts, self._starts = self._starts, self._starts[:0]
-        keep = min(len(starts), -(-count // 2))
-        chosen = starts[np.linspace(0, len(starts) - 1, keep).astype(int)]
-        return np.concatenate([chosen, self._space.sample(count - keep, self._rng)])
+        starts = self._known(count)
+        return np.concatenate([starts, self._space.sample(count - len(starts), self._rng)])
+
+    def _known(self, count: int) -> Genomes:
+        """Known simple designs not tried yet, at most half of a draw."""
+        share = -(-count // 2)
+        chosen, self._starts = self._starts[:share], self._starts[share:]
+        return chosen
 
     def _next(self, count: int) -> Genomes:
+        starts = self._known(count)
         parents = self._algorithm.pop.get("X")
-        varied = round(count * self._effort.mutate_ratio)
+        varied = round((count - len(starts)) * self._effort.mutate_ratio)
         # pymoo returns survivors front by front, best first; squaring a uniform draw favours the earlier.
         chosen = parents[(len(parents) * self._rng.random(varied) ** 2).astype(int)]
         children = self._space.vary(chosen, self._rng) if varied else chosen
-        return np.concatenate([children, self._space.sample(count - varied, self._rng)])
+        return np.concatenate([starts, children, self._space.sample(count - len(starts) - varied, self._rng)])
 
     def tell(self, genomes: Genomes, values: Floats, violation: Floats) -> None:
         """See `Search`."""
