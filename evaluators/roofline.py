@@ -158,10 +158,10 @@ class RooflineEvaluator(AtOnce):
         excess = np.zeros(each.shape[1])
         for channel in range(int(np.max(c["nmp_channels"], initial=0))):
             load = sum_operators(np.where(c["channels"] >> channel & 1, each, 0.0))
-            excess += np.maximum(load - room, 0.0)
+            excess += _beyond(load, room)
         normal = sum_operators(stored * (1.0 - on_nmp))
         room_normal = room * (self.platform.total_channels - c["nmp_channels"])
-        return {NMP_CAPACITY: excess, NORMAL_CAPACITY: np.maximum(normal - room_normal, 0.0)}
+        return {NMP_CAPACITY: excess, NORMAL_CAPACITY: _beyond(normal, room_normal)}
 
     def _knows_energy(self) -> bool:
         one = np.ones((1, 1), dtype=np.int64)
@@ -203,6 +203,11 @@ def sum_operators(values: Floats) -> Floats:
     for one in values:
         total = total + one
     return total
+
+
+def _beyond(load: Floats, room: Floats | float) -> Floats:
+    """Bytes of a load that find no room. Less than 1e-12 of the room is the rounding of a sum, not a byte."""
+    return np.where(load > room * (1 + 1e-12), load - room, 0.0)
 
 
 def _spread(found: dict[str, Floats], rows: Bools) -> dict[str, Floats]:
