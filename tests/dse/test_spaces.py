@@ -76,25 +76,13 @@ def test_starts_are_on_every_pair_of_hardware() -> None:
 
 
 def test_children_and_samples_go_everywhere() -> None:
-    """Every hardware choice is sampled, and children change hardware, groups, channels and cuts."""
+    """Every hardware choice is sampled, and children change each column somewhere."""
     space, rng = SPACES["opt"](), np.random.default_rng(0)
     parents = space.sample(2000, rng)
     for gene in range(5):
         assert len(np.unique(parents[:, gene])) == space.bounds[gene, 1] + 1
     before, after = space.decode(parents), space.decode(space.vary(parents, rng))
-    for name in (
-        "nmp_channels",
-        "fpus",
-        "mhz",
-        "input_kb",
-        "weight_kb",
-        "output_kb",
-        "group",
-        "stratum",
-        "channels",
-        "normal",
-        "nmp_units",
-    ):
+    for name in before.columns:
         assert (before.columns[name] != after.columns[name]).any(), name
 
 
