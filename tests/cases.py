@@ -122,7 +122,7 @@ class Case:
     def operators(self) -> tuple[brute_force.Operator, ...]:
         """The operators as the reference has them."""
         return tuple(
-            brute_force.Operator(op.name, tuple(op.decode), tuple(op.prefill), op.stored_bytes, op.granule)
+            brute_force.Operator(op.name, op.decode, op.prefill, op.stored_bytes, op.granule)
             for op in self.workload.operators
         )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dse.settings import DATAFLOWS
 from dse.store import Store
 from main import main
 
@@ -111,17 +112,7 @@ def test_second_run_keeps_the_first(tmp_path: Path) -> None:
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize(
-    "dataflow",
-    [
-        "specpim",
-        "npu_only",
-        "2x_npu_only",
-        "fc_offloading",
-        "attention_offloading",
-        "attention_offloading_with_ffn_splitting",
-    ],
-)
+@pytest.mark.parametrize("dataflow", [name for name in DATAFLOWS if name != "no"])
 def test_fixed_dataflows_run(tmp_path: Path, dataflow: str) -> None:
     """Every published dataflow explores its hardware."""
     arguments = ["--is-dataflow-fixed", dataflow, "--nmp-channel-num-space", "2,4", "--dse-output-dir", str(tmp_path)]

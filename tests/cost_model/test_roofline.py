@@ -36,7 +36,8 @@ def device(fpus: int, mhz: float, pe_gbps: float, e: float = 2.0, batch: int = 1
 
 def seconds(model: NpuRoofline | NmpRoofline, gemm: tuple[int, int, int, int], channels: int, on: Device) -> float:
     """Latency of one batched GEMM (B, M, N, K)."""
-    found = model.cost(*map(array, gemm), array(channels), on)
+    b, m, n, k = map(array, gemm)
+    found = model.cost(b, m, n, k, array(channels), on)
     assert found.latency_s.shape == (1, 1) and np.isnan(found.energy_j).all()
     return float(found.latency_s[0, 0])
 

@@ -108,7 +108,7 @@ def test_values_do_not_slide_from_column_to_column() -> None:
 
 
 @pytest.mark.parametrize("change", [{"context": "workload b"}, {"name": "other"}])
-def test_equal_columns_under_another_context_are_another_candidate(change: dict[str, str]) -> None:
+def test_equal_columns_under_another_context_are_another_candidate(change: dict[str, Any]) -> None:
     """No key of one is a key of the other."""
     assert not set(keys(batch())) & set(keys(batch(schema=replace(SCHEMA, **change))))
 

@@ -130,7 +130,8 @@ def best_feasible(case: Case, batch: Batch) -> float:
 
 def reached(case: Case) -> Batch:
     """One candidate for each key that any genome of the space decodes to."""
-    space, found = case.space, {}
+    space = case.space
+    found: dict[bytes, int] = {}
     everything = every_genome(space.bounds)
     for begin in range(0, len(everything), 100_000):
         part = everything[begin : begin + 100_000]

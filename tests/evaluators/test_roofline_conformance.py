@@ -19,7 +19,7 @@ from tests.evaluators.conformance import check_evaluator, check_other_process, c
 OPERATORS = len(model_workload().operators)
 
 
-def roofline(rows: int = 60, **usage: int) -> tuple[RooflineEvaluator, Batch]:
+def roofline(rows: int = 60, **usage: Any) -> tuple[RooflineEvaluator, Batch]:
     """OPT-6.7B on 2, 4, 6 or 8 NMP channels, random designs of which some fit no memory."""
     workload, platform = model_workload(**usage), Platform()
     space = nmp_space(workload, platform, hardware((2, 4, 6, 8)))
