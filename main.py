@@ -47,8 +47,7 @@ def read_config(path: Path) -> dict[str, tuple[str, str]]:
         with path.open(encoding="utf-8") as file:
             text = file.read(LARGEST_CONFIG + 1)
     except (OSError, UnicodeDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(str(path), f"cannot be read ({what})", "a YAML file") from None
+        raise InputError.unreadable(str(path), error, "a YAML file") from None
     if len(text) > LARGEST_CONFIG:
         raise InputError(str(path), "is too large", f"at most {LARGEST_CONFIG} characters")
     try:

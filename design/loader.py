@@ -22,14 +22,11 @@ def read_object(path: Path, fields: Mapping[str, type]) -> dict[str, Any]:
             raise InputError(str(path), f"{path.stat().st_size} bytes", f"at most {LARGEST_FILE}")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(str(path), f"cannot be read ({what})", "a readable JSON file") from None
+        raise InputError.unreadable(str(path), error, "a readable JSON file") from None
     if not text.strip():
         raise InputError(str(path), "is empty", f"a JSON object with {', '.join(fields)}")
     try:
         value = json.loads(text, object_pairs_hook=lambda pairs: _unique(path, pairs), parse_constant=float)
-    except InputError:
-        raise
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise InputError(str(path), f"is not JSON ({error.msg}, {place})", "a complete JSON object") from None

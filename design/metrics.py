@@ -31,6 +31,11 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def metric_unit(name: str) -> str:
+    """Unit of a metric; "" where it is not in the table."""
+    return METRICS[name].unit if name in METRICS else ""
+
+
 def metric_values(name: str, known: Mapping[str, Floats]) -> Floats:
     """Values of a measured or derived metric, shape (n,), from an evaluation's metrics."""
     rule = METRICS[name].rule if name in METRICS else None

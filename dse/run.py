@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from design.core import Floats, Status
-from design.metrics import METRICS, metric_values
+from design.metrics import metric_unit, metric_values
 from dse.archive import Archive
 from dse.engine import make_search
 from dse.explore import Limits, explore
@@ -94,7 +94,7 @@ class Run:
         history, labels = archive.history, [o.metric for o in archive.objectives]
         if not history:
             return
-        units = [METRICS[label].unit if label in METRICS else "" for label in labels]
+        units = [metric_unit(label) for label in labels]
         many, cloud = len(labels) > 1, self._cloud()
         convergence_picture(
             [p.candidates for p in history],
@@ -111,15 +111,11 @@ class Run:
 
     def _cloud(self) -> Floats:
         """An even choice of feasible candidates, (n, 1 + objectives): number, then objectives."""
-        names, rows = self.store.candidates()
-        feasible = [row for row in rows if row[names.index("status")] == Status.OK.name]
-        feasible = feasible[:: len(feasible) // CLOUD + 1]
-        known = {
-            name: np.array([row[names.index(name)] for row in feasible], dtype=np.float64)
-            for name in self.problem.evaluator.metrics
-        }
-        numbers = np.array([row[names.index("id")] for row in feasible], dtype=np.float64)
-        return np.stack([numbers, *(metric_values(o.metric, known) for o in self.problem.objectives)], axis=1)
+        names = list(self.problem.evaluator.metrics)
+        table = np.array(self.store.even_choice(Status.OK, names, CLOUD), dtype=np.float64).reshape(-1, 1 + len(names))
+        known = dict(zip(names, table[:, 1:].T, strict=True))
+        values = [metric_values(o.metric, known) for o in self.problem.objectives]
+        return np.stack([table[:, 0], *values], axis=1)
 
 
 def _yaml(settings: Settings) -> str:

@@ -144,6 +144,19 @@ class Store:
         )
         return names, rows.fetchall()
 
+    def even_choice(self, status: Status, names: Sequence[str], most: int) -> list[tuple[Any, ...]]:
+        """(id, the named columns) of evenly spaced candidates of that status, at most about `most`, in order."""
+        if not self._columns:
+            return []
+        (count,) = self._db.execute("SELECT count(*) FROM candidate WHERE status = ?", (status.name,)).fetchone()
+        fields = ", ".join(f'"{name}"' for name in ("id", *names))
+        rows = self._db.execute(
+            f"SELECT {fields} FROM (SELECT {fields}, row_number() OVER (ORDER BY id) - 1 AS place "
+            "FROM candidate WHERE status = ?) WHERE place % ? = 0 ORDER BY id",
+            (status.name, count // most + 1),
+        )
+        return rows.fetchall()
+
     def genomes(self) -> Genomes:
         """(n, genes) of all candidates, in order."""
         if not self._columns:

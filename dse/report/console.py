@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from design.metrics import METRICS
+from design.metrics import metric_unit
 from dse.archive import Archive
 from dse.report.results import Outcome
 
@@ -84,8 +84,7 @@ def print_outcome(outcome: Outcome, folder: str) -> None:
     table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE)
     metrics = list(outcome.answers.metrics)
     for name in metrics:
-        unit = METRICS[name].unit if name in METRICS else ""
-        table.add_column(f"{name} [{unit}]".replace("[", "\\["), justify="right", no_wrap=True)
+        table.add_column(f"{name} [{metric_unit(name)}]".replace("[", "\\["), justify="right", no_wrap=True)
     for name in ("NMP channels", "PE (FPU, MHz, GB/s)", "buffers KB"):
         table.add_column(name, justify="right", no_wrap=True)
     c = outcome.front.columns

@@ -57,14 +57,18 @@ def drop_highest(sets: Ints, count: Ints) -> Ints:
 
 def dense_rank(values: Ints, within: Ints) -> Ints:
     """Rank of each value (0 .. 62) among the distinct values of the slots with the same `within`. (slots, n)."""
-    slots, n = values.shape
-    row = np.arange(n)
-    seen = np.zeros(slots * n, dtype=np.int64)
-    at = within * n + row
     bit = np.int64(1) << values
+    return np.bitwise_count(union_in(bit, within) & (bit - 1)).astype(np.int64)
+
+
+def union_in(sets: Ints, within: Ints) -> Ints:
+    """For each slot, the union of the sets of all slots with the same `within` (a slot number). (slots, n)."""
+    slots, n = sets.shape
+    found = np.zeros(slots * n, dtype=np.int64)
+    at = within * n + np.arange(n)
     for c in range(slots):
-        seen[at[c]] |= bit[c]
-    return np.bitwise_count(seen[at] & (bit - 1)).astype(np.int64)
+        found[at[c]] |= sets[c]
+    return found[at]
 
 
 def canonical_channels(channels: Ints, count: int) -> Ints:

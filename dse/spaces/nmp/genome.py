@@ -21,6 +21,7 @@ class Layout:
     def __init__(self, workload: Workload, hardware: HardwareSpace) -> None:
         self.operators = len(workload.operators)
         self.steps = np.array([op.steps for op in workload.operators], dtype=np.int64)
+        self.granule = np.array([op.granule for op in workload.operators], dtype=np.int64)
         stored = np.array([op.stored_bytes for op in workload.operators])
         self.granule_bytes = stored / self.steps
         self.sides = sides(workload)

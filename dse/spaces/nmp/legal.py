@@ -14,7 +14,7 @@ import numpy as np
 from design.core import Bools, Ints
 from design.nmp import lowest_twin
 from design.workload import Workload
-from dse.spaces.nmp.deal import canonical_channels, deal, dense_rank, lowest_bit
+from dse.spaces.nmp.deal import canonical_channels, deal, dense_rank, lowest_bit, union_in
 
 
 class Dataflow(NamedTuple):
@@ -49,7 +49,7 @@ def legalise(wish: Dataflow, nmp: Ints, total: int, workload: Workload, specpim:
         wished = np.take_along_axis(wants_normal, part_head, axis=0)
         normal_part &= ~alone | wished | (nmp == 0)
 
-    wanted = _union_in(wish.channels & every_channel, part_head)
+    wanted = union_in(wish.channels & every_channel, part_head)
     members, must = is_head, is_head & ~normal_part
     if specpim:
         members = must
@@ -118,15 +118,11 @@ def dense_rank_wide(values: Ints) -> Ints:
 
 def _owner_of_normal(wants: Bools, is_head: Bools, group: Ints, part_head: Ints) -> Bools:
     """Whether an operator's part has the normal unit: the first part of the group that wants it, or the first."""
-    operators, n = group.shape
-    row = np.arange(n)
-    wanting, present = np.zeros(operators * n, dtype=np.int64), np.zeros(operators * n, dtype=np.int64)
-    at = group * n + row
-    for t in range(operators):
-        present[at[t]] |= is_head[t].astype(np.int64) << t
-        wanting[at[t]] |= wants[t].astype(np.int64) << t
+    own = np.arange(len(group))[:, None]
+    wanting = union_in(wants.astype(np.int64) << own, group)
+    present = union_in(is_head.astype(np.int64) << own, group)
     owner = lowest_bit(np.where(wanting != 0, wanting, present))
-    return (owner[at] >> part_head & 1).astype(bool)
+    return (owner >> part_head & 1).astype(bool)
 
 
 def _strata(stratum: Ints, part_head: Ints, workload: Workload) -> Ints:
@@ -142,34 +138,15 @@ def _strata(stratum: Ints, part_head: Ints, workload: Workload) -> Ints:
 def _no_wider_than(stratum: Ints, part_head: Ints, part_channels: Ints, normal_part: Bools) -> Ints:
     """Without the normal unit a stratum has at most as many operators as its part has channels."""
     head = lowest_twin(part_head * 64 + stratum)
-    place = np.zeros_like(stratum)
-    for t in range(1, len(stratum)):
-        for u in range(t):
-            place[t] += head[u] == head[t]
+    place = dense_rank(np.broadcast_to(np.arange(len(stratum))[:, None], stratum.shape), head)
     room = np.bitwise_count(part_channels).astype(np.int64)
     lot = np.where(normal_part, 0, place // np.maximum(room, 1))
     if not lot.any():
         return stratum
-    # Ranks inside each part: compare only operators of one part by offsetting the parts far apart.
     spread = part_head * len(stratum) ** 2 + stratum * len(stratum) + lot
-    rank = dense_rank_wide(spread)
-    lowest = np.full_like(rank, len(stratum))
-    for t in range(len(rank)):
-        for u in range(len(rank)):
-            np.minimum(lowest[t], rank[u], out=lowest[t], where=part_head[u] == part_head[t])
-    return rank - lowest
+    return dense_rank(dense_rank_wide(spread), part_head)
 
 
 def _any_in(flags: Bools, head: Ints) -> Bools:
     """For each operator, whether any operator with the same head is flagged."""
-    return _union_in(flags.astype(np.int64), head) != 0
-
-
-def _union_in(sets: Ints, head: Ints) -> Ints:
-    """For each operator, the union of the sets of all operators with the same head (a slot number)."""
-    slots, n = sets.shape
-    found = np.zeros(slots * n, dtype=np.int64)
-    at = head * n + np.arange(n)
-    for t in range(slots):
-        found[at[t]] |= sets[t]
-    return found[at]
+    return union_in(flags.astype(np.int64), head) != 0

@@ -89,7 +89,7 @@ class NmpSpace:
         steps = self.layout.steps[:, None]
         cut = np.clip(self._balanced(hardware, held) + blocks[:, SHIFT].T, 1, np.maximum(steps - 1, 1))
         granules = np.where(held == 0, 0, np.where(dataflow.normal != 0, cut, steps))
-        granule = np.array([[op.granule] for op in self.workload.operators])
+        granule = self.layout.granule[:, None]
         units = {"nmp_units": granules * granule, "npu_units": (steps - granules) * granule}
         return Batch(self.schema, columns | {k: v.T for k, v in (dataflow._asdict() | units).items()})
 
@@ -102,8 +102,7 @@ class NmpSpace:
         for block, name in names:
             blocks[:, block] = batch.columns[name]
         held = np.bitwise_count(batch.columns["channels"]).astype(np.int64)
-        granule = np.array([op.granule for op in self.workload.operators])
-        shift = batch.columns["nmp_units"] // granule - self._balanced(hardware, held.T).T
+        shift = batch.columns["nmp_units"] // self.layout.granule - self._balanced(hardware, held.T).T
         blocks[:, SHIFT] = np.where((held > 0) & (batch.columns["normal"] != 0), shift, 0)
         return genomes
 
