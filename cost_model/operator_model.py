@@ -5,7 +5,8 @@ A user's own model of an NPU or of an NMP channel needs this one method; see CON
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from design.core import Floats, Ints
 from design.device import Device
@@ -30,4 +31,14 @@ class OperatorModel(Protocol):
         For an NPU the channels give bandwidth; for NMP they are where the work is done. Dimensions and
         channels are at least 1. `device` holds the machine; its arrays broadcast against the operators.
         """
+        ...
+
+
+@runtime_checkable
+class Explained(Protocol):
+    """An operator model that can also say what its seconds are spent on; reports ask where it can."""
+
+    def parts(self, B: Ints, M: Ints, N: Ints, K: Ints, channels: Ints, device: Device) -> Mapping[str, Floats]:
+        """Seconds by cause, which add up to the latency: "compute", "bandwidth" (from where the data lies),
+        "transfer" (operands and results on their way in and out), "buffer" (what too small buffers add)."""
         ...

@@ -5,7 +5,9 @@ Both take the lower of peak compute and bandwidth times arithmetic intensity, pe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,6 +48,13 @@ class NpuRoofline:
         latency = B * macs / 1e9 / rate
         return OperatorCost(latency, _unknown(latency))
 
+    def parts(self, B: Ints, M: Ints, N: Ints, K: Ints, channels: Ints, device: Device) -> Mapping[str, Floats]:
+        """See `Explained`."""
+        peak = device.platform.npu_gmacs * device.platform.npu_efficiency
+        latency, compute = self.cost(B, M, N, K, channels, device).latency_s, B * (M * N * K) / 1e9 / peak
+        bound = compute >= latency * (1 - 1e-9)
+        return {"compute": np.where(bound, latency, 0.0), "bandwidth": np.where(bound, 0.0, latency)}
+
 
 class NmpRoofline:
     """Processing engines beside the banks of `channels` memory channels."""
@@ -55,11 +64,7 @@ class NmpRoofline:
     def cost(self, B: Ints, M: Ints, N: Ints, K: Ints, channels: Ints, device: Device) -> OperatorCost:
         """See `OperatorModel`: transfer in, compute, transfer out, GEMMs of one channel set in turn."""
         platform, e = device.platform, device.bytes_per_element
-        per_gemm, rounds = channels_per_gemm(B, channels)
-        k_parts = parts_along_k(N, K, per_gemm)
-        k = -(-K // k_parts)
-        n = -(-N // (per_gemm // k_parts))
-
+        _, rounds, k, n = split_over_channels(B, N, K, channels)
         peak = (platform.simd * platform.banks_per_channel / 1e3) * (device.fpus * device.mhz)
         bandwidth = platform.banks_per_channel * device.pe_gbps
         macs = (M * n * k).astype(np.float64)
@@ -68,6 +73,38 @@ class NmpRoofline:
         transfer = e * (M * (k + n)) / (GIB * platform.channel_gbps)
         latency = (transfer + macs / 1e9 / rate) * rounds / utilisation(device)
         return OperatorCost(latency, _unknown(latency))
+
+    def parts(self, B: Ints, M: Ints, N: Ints, K: Ints, channels: Ints, device: Device) -> Mapping[str, Floats]:
+        """See `Explained`."""
+        platform = device.platform
+        _, rounds, k, n = split_over_channels(B, N, K, channels)
+        peak = (platform.simd * platform.banks_per_channel / 1e3) * (device.fpus * device.mhz)
+        latency, scale = self.cost(B, M, N, K, channels, device).latency_s, rounds / utilisation(device)
+        transfer = device.bytes_per_element * (M * (k + n)) / (GIB * platform.channel_gbps) * scale
+        busy, compute = latency - transfer, M * n * k / 1e9 / peak * scale
+        bound = compute >= busy * (1 - 1e-9)
+        return {
+            "transfer": transfer,
+            "compute": np.where(bound, busy, 0.0),
+            "bandwidth": np.where(bound, 0.0, busy),
+        }
+
+
+class Split(NamedTuple):
+    """How a batch of GEMMs is spread: channels that share one GEMM, GEMMs one after another, and the (M, k) . (k, n)
+    that one channel does of each."""
+
+    per_gemm: Ints
+    rounds: Ints
+    k: Ints
+    n: Ints
+
+
+def split_over_channels(B: Ints, N: Ints, K: Ints, channels: Ints) -> Split:
+    """The published split of `B` GEMMs over NMP channels."""
+    per_gemm, rounds = channels_per_gemm(B, channels)
+    k_parts = parts_along_k(N, K, per_gemm)
+    return Split(per_gemm, rounds, -(-K // k_parts), -(-N // (per_gemm // k_parts)))
 
 
 def channels_per_gemm(B: Ints, channels: Ints) -> tuple[Ints, Ints]:

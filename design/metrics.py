@@ -42,14 +42,19 @@ def metric_values(name: str, known: Mapping[str, Floats]) -> Floats:
     return known[name] if rule is None else rule(*(known[need] for need in METRICS[name].needs))
 
 
+def possible_metrics(answered: Sequence[str]) -> list[str]:
+    """The metrics that follow from those answered: themselves, and derived ones."""
+    known = [m for m in METRICS if all(need in answered for need in METRICS[m].needs or (m,))]
+    return known + [m for m in answered if m not in METRICS]
+
+
 def parse_objectives(text: str, answered: Sequence[str], evaluator: str) -> tuple[Objective, ...]:
     """Objectives from 'latency_s,max:power_w'. A bare name takes its usual direction.
 
     `answered` are the metrics that the evaluator gives; a derived metric is allowed where all it needs is
     among them. Raises InputError for an unknown or unanswered metric, a bad direction or a repeated metric.
     """
-    possible = [m for m in METRICS if all(need in answered for need in METRICS[m].needs or (m,))]
-    possible += [m for m in answered if m not in METRICS]
+    possible = possible_metrics(answered)
     objectives: list[Objective] = []
     for word in (part.strip() for part in text.split(",")):
         goal, colon, name = word.rpartition(":")

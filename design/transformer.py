@@ -106,7 +106,7 @@ def read_graph(path: Path) -> OperatorGraph:
 
 
 def layer_workload(name: str, shape: ModelShape, graph: OperatorGraph, usage: Usage) -> Workload:
-    """The workload of one layer. Decode is priced at the final context, as the published model does."""
+    """The workload of one layer; its decode GEMMs are those at the final context."""
     generated_context = min(usage.max_seq_len, usage.prompt + usage.generated)
     operators = []
     for op in graph.names:
@@ -120,9 +120,20 @@ def layer_workload(name: str, shape: ModelShape, graph: OperatorGraph, usage: Us
                 decode=decode,
                 stored_bytes=shape.layer_num * _stored_elements(op, shape, usage) * PRECISIONS[usage.precision],
                 granule=_granule(op, shape, usage),
+                context_axis={"qk": "N", "sv": "K"}.get(op, ""),
             )
         )
-    return Workload(name, tuple(operators), graph.edges, usage.batch, usage.generated, PRECISIONS[usage.precision])
+    return Workload(
+        name=name,
+        operators=tuple(operators),
+        edges=graph.edges,
+        batch=usage.batch,
+        generated=usage.generated,
+        bytes_per_element=PRECISIONS[usage.precision],
+        layers=shape.layer_num,
+        prompt=usage.prompt,
+        max_context=usage.max_seq_len,
+    )
 
 
 def _gemm(op: str, shape: ModelShape, batch: int, tokens: int, context: int) -> Gemm:

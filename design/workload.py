@@ -35,6 +35,7 @@ class Operator:
 
     `stored_bytes` is what it keeps in memory over all layers: weights, or its share of the key-value cache.
     A mixed operator is cut over GEMMs of its batch (B > 1) or columns (B = 1) in whole multiples of `granule`.
+    `decode` is stated at the final context; `context_axis` says which of its dimensions that is: "N", "K" or none.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Operator:
     decode: Gemm
     stored_bytes: float
     granule: int = 1
+    context_axis: str = ""
 
     @property
     def extent(self) -> int:
@@ -54,11 +56,16 @@ class Operator:
         """A cut gives 1 .. steps-1 granules to one side."""
         return self.extent // self.granule
 
+    def decode_at(self, context: int) -> Gemm:
+        """The decode GEMM when the context has that many tokens."""
+        return self.decode._replace(**{self.context_axis: context}) if self.context_axis else self.decode
+
 
 @dataclass(frozen=True)
 class Workload:
-    """One layer of a model in use: `generated` tokens after a prompt, `batch` sequences at once.
+    """One layer of a model in use: `generated` tokens after `prompt` ones, `batch` sequences at once.
 
+    The model has `layers` such layers; its context never exceeds `max_context` (None: no limit).
     `edges` are (producer, consumer) operator numbers. Raises InputError when they are not a directed acyclic
     graph over the operators, or an operator cannot be computed with exactly.
     """
@@ -69,6 +76,9 @@ class Workload:
     batch: int
     generated: int
     bytes_per_element: float
+    layers: int = 1
+    prompt: int = 0
+    max_context: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.operators) <= MOST_OPERATORS:
@@ -100,6 +110,23 @@ class Workload:
     def producers(self, consumer: int) -> tuple[int, ...]:
         """Operators that `consumer` directly depends on."""
         return tuple(sorted({a for a, b in self.edges if b == consumer}))
+
+    def contexts(self, nodes: int) -> tuple[tuple[int, int], ...]:
+        """(context, decode steps) of at most `nodes` runs of steps, as even as can be, that make up the decode.
+
+        Step t sees `prompt` + t tokens; a run is represented by its mean context, rounded half up.
+        """
+        longest = self.max_context or self.prompt + self.generated
+        count = min(nodes, self.generated)
+        found, last = [], 0
+        for run in range(count):
+            first, last = last + 1, last + self.generated // count + (run < self.generated % count)
+            # Steps `first` to `last`; those beyond `grown` see a context that grows no more.
+            grown = min(max(longest - self.prompt, first - 1), last)
+            total = (grown - first + 1) * (2 * self.prompt + first + grown) // 2 + (last - grown) * longest
+            steps = last - first + 1
+            found.append(((2 * total + steps) // (2 * steps), steps))
+        return tuple(found)
 
     def gemms(self, phase: str) -> tuple[Ints, Ints, Ints, Ints]:
         """B, M, N, K of 'prefill' or 'decode', each of shape (operators,)."""

@@ -172,13 +172,24 @@ OPTIONS = (
     Option("mutate-ratio", "1.0", real(0.0, 1.0), "share of a generation that varies parents; the rest is fresh"),
     Option("topk", "50", whole(2, 10**6), "designs kept as parents"),
     Option("is-dataflow-fixed", "no", choice(*DATAFLOWS), "no explores dataflows; specpim restricts; others fix"),
-    Option("evaluator", "roofline", choice("roofline"), "what says the cost of a design"),
+    Option(
+        "evaluator",
+        "auto",
+        choice("auto", "roofline", "buffered"),
+        "what says the cost of a design; auto: roofline for one objective that it knows, else buffered",
+    ),
+    Option("technology", "config/technology/hybrid-bonding.json", plain, "energy and area constants"),
     Option("objectives", "latency_s", plain, "metrics to improve, comma-separated, min:METRIC or max:METRIC"),
     Option("algorithm", "auto", plain, "auto, ga, nsga2, nsga3, unsga3, sms-emoa, age-moea, age-moea2, spea2, random"),
     Option("time-limit", "", maybe(real(0.0, 1e9)), "stop after so many seconds"),
     Option("free-attention-cut", "false", yes_no, "let attention be cut inside key-value heads"),
-    Option("npu-model", "roofline", plain, "operator model of the NPU: roofline or a Python file that sets MODEL"),
-    Option("nmp-model", "roofline", plain, "operator model of NMP channels: roofline or such a file"),
+    Option(
+        "npu-model",
+        "",
+        maybe(plain),
+        "operator model of the NPU: roofline, metered or a Python file that sets MODEL (default: the evaluator's own)",
+    ),
+    Option("nmp-model", "", maybe(plain), "of NMP channels: roofline, buffered or such a file (the same default)"),
     Option("export", "", maybe(listing(choice("csv", "json", "parquet"))), "write all candidates as csv,json,parquet"),
 )
 BY_NAME = {option.name: option for option in OPTIONS}

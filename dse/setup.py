@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cost_model.operator_model import OperatorModel
+from cost_model.technology import Constants, Technology, read_technology
 from design.core import Objective
 from design.device import HardwareSpace, Platform, Processors
-from design.metrics import parse_objectives
+from design.metrics import parse_objectives, possible_metrics
 from design.transformer import Usage, layer_workload, read_graph, read_shape
 from design.workload import Workload
 from dse.engine import Effort
@@ -17,7 +18,8 @@ from dse.settings import Settings
 from dse.space import Space
 from dse.spaces.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
 from dse.spaces.nmp import NmpSpace
-from evaluators.base import Evaluator
+from evaluators.buffered import BufferedEvaluator
+from evaluators.nmp_design import NmpEvaluator
 from evaluators.operator_models import NMP_MODELS, NPU_MODELS, operator_model
 from evaluators.roofline import RooflineEvaluator
 
@@ -29,9 +31,10 @@ class Problem:
     workload: Workload
     platform: Platform
     space: Space
-    evaluator: Evaluator
+    evaluator: NmpEvaluator
     objectives: tuple[Objective, ...]
     effort: Effort
+    technology: Technology
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,15 @@ class Parts:
 
     workload: Workload
     platform: Platform
-    npu: OperatorModel
-    nmp: OperatorModel
+    constants: Constants
+    npu: OperatorModel | None
+    nmp: OperatorModel | None
     check_capacity: bool
 
 
-EVALUATORS: dict[str, Callable[[Parts], Evaluator]] = {
+EVALUATORS: dict[str, Callable[[Parts], NmpEvaluator]] = {
     "roofline": lambda p: RooflineEvaluator(p.workload, p.platform, p.npu, p.nmp, p.check_capacity),
+    "buffered": lambda p: BufferedEvaluator(p.workload, p.platform, p.constants, p.npu, p.nmp, p.check_capacity),
 }
 
 
@@ -60,20 +65,33 @@ def build(settings: Settings) -> Problem:
     if dataflow in WITHOUT_NMP:
         # All channels are normal ones, so that only one point of the hardware space makes sense.
         hardware = HardwareSpace((0,), *(choices[:1] for choices in hardware.choices[1:]))
-    npu = operator_model("--npu-model", settings["npu-model"], NPU_MODELS)
-    nmp = operator_model("--nmp-model", settings["nmp-model"], NMP_MODELS)
+    technology = read_technology(Path(settings["technology"]))
+    constants = technology.constants()
+    models = [
+        None if settings[name] is None else operator_model(f"--{name}", settings[name], known, constants)
+        for name, known in (("npu-model", NPU_MODELS), ("nmp-model", NMP_MODELS))
+    ]
+    evaluator, objectives = _judge(settings, Parts(workload, platform, constants, models[0], models[1], not fixed))
     space: Space
     if fixed:
         space = FixedSpace(dataflow, workload, platform, hardware)
     else:
-        space = NmpSpace(workload, platform, hardware, npu, nmp, specpim=dataflow == "specpim")
-    evaluator = EVALUATORS[settings["evaluator"]](Parts(workload, platform, npu, nmp, not fixed))
+        space = NmpSpace(
+            workload,
+            platform,
+            hardware,
+            evaluator.npu,
+            evaluator.nmp,
+            specpim=dataflow == "specpim",
+            reach=evaluator.decode_reach,
+        )
     return Problem(
         workload=workload,
         platform=platform,
         space=space,
         evaluator=evaluator,
-        objectives=parse_objectives(settings["objectives"], list(evaluator.metrics), evaluator.name),
+        objectives=objectives,
+        technology=technology,
         effort=Effort(
             population=settings["population-num-per-generation"],
             topk=settings["topk"],
@@ -81,6 +99,17 @@ def build(settings: Settings) -> Problem:
             seed=settings["seed"],
         ),
     )
+
+
+def _judge(settings: Settings, parts: Parts) -> tuple[NmpEvaluator, tuple[Objective, ...]]:
+    """The evaluator and the objectives. `auto` takes the published model for a single objective that it knows."""
+    name, text = settings["evaluator"], settings["objectives"]
+    if name == "auto":
+        evaluator = EVALUATORS["roofline"](parts)
+        single = text.strip().removeprefix("min:").removeprefix("max:")
+        name = "roofline" if single in possible_metrics(list(evaluator.metrics)) else "buffered"
+    evaluator = EVALUATORS[name](parts)
+    return evaluator, parse_objectives(text, list(evaluator.metrics), evaluator.name)
 
 
 def read_workload(settings: Settings) -> Workload:

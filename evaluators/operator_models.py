@@ -6,22 +6,25 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
+from cost_model.buffered import BufferedNmp, MeteredNpu
 from cost_model.operator_model import OperatorModel
 from cost_model.roofline import NmpRoofline, NpuRoofline
+from cost_model.technology import Constants
 from design.errors import InputError
 
-NPU_MODELS: dict[str, Callable[[], OperatorModel]] = {"roofline": NpuRoofline}
-NMP_MODELS: dict[str, Callable[[], OperatorModel]] = {"roofline": NmpRoofline}
+Maker = Callable[[Constants], OperatorModel]
+NPU_MODELS: dict[str, Maker] = {"roofline": lambda _: NpuRoofline(), "metered": MeteredNpu}
+NMP_MODELS: dict[str, Maker] = {"roofline": lambda _: NmpRoofline(), "buffered": BufferedNmp}
 
 
-def operator_model(flag: str, text: str, known: dict[str, Callable[[], OperatorModel]]) -> OperatorModel:
+def operator_model(flag: str, text: str, known: dict[str, Maker], constants: Constants) -> OperatorModel:
     """The model of that name, or `MODEL` of the Python file of that name.
 
     The file is the user's own program and runs as such. Raises InputError, naming `flag`, where it cannot be
     used.
     """
     if text in known:
-        return known[text]()
+        return known[text](constants)
     expected = f"{', '.join(known)}, or a Python file that sets MODEL"
     path = Path(text)
     if path.suffix != ".py" or not path.is_file():

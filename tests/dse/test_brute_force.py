@@ -18,7 +18,7 @@ from design.device import Processors
 from design.errors import InputError
 from design.workload import PROJECTION, Gemm, Operator, Workload
 from dse.engine import Effort, make_search
-from evaluators.roofline import NMP_CAPACITY, NORMAL_CAPACITY
+from evaluators.nmp_design import NMP_CAPACITY, NORMAL_CAPACITY
 from tests import brute_force
 from tests.cases import (
     Case,

@@ -19,7 +19,8 @@ from design.device import Platform, Processors
 from design.transformer import Usage, layer_workload, read_graph, read_shape
 from design.workload import Workload
 from dse.spaces.fixed import FixedSpace
-from evaluators.roofline import NMP_CAPACITY, NORMAL_CAPACITY, RooflineEvaluator
+from evaluators.nmp_design import NMP_CAPACITY, NORMAL_CAPACITY
+from evaluators.roofline import RooflineEvaluator
 from tests.cases import MODELS, PROCESSORS, ROOT, examples, hardware, model_workload, nmp_space
 
 PLATFORM = Platform()

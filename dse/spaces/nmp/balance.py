@@ -5,6 +5,8 @@ A cut gene is the distance from this point, so that a cut stays sensible when it
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from cost_model.operator_model import OperatorModel
@@ -12,11 +14,20 @@ from design.core import Ints
 from design.device import Device, HardwareSpace, Platform
 from design.workload import Workload
 
+Reach = Callable[[Ints, Ints, Ints], Ints]  # (units on NMP, NMP channels held, normal channels) -> channels read
+
 
 def balanced_cuts(
-    workload: Workload, platform: Platform, hardware: HardwareSpace, npu: OperatorModel, nmp: OperatorModel
+    workload: Workload,
+    platform: Platform,
+    hardware: HardwareSpace,
+    npu: OperatorModel,
+    nmp: OperatorModel,
+    reach: Reach,
 ) -> Ints:
     """Granules of each operator on NMP so that it ends soonest when alone in its stratum.
+
+    `reach` says how many channels the NPU reads its part of a mixed operator from.
 
     Shape (NMP channel choices, processors, operators, channels held + 1); 1 .. steps-1 in every entry.
     """
@@ -35,19 +46,21 @@ def balanced_cuts(
             np.where(B > 1, units, B), M, np.where(B > 1, N, units), K, np.maximum(channels, 1), device
         ).latency_s
 
+    read = reach(np.ones_like(held), held, normal)
+
     # Bisection: more on NMP takes NMP longer and the NPU shorter.
     shape = (len(hardware.nmp_channels), len(hardware.processors), len(operators), most + 1)
     low = np.ones(shape, dtype=np.int64)
     high = np.broadcast_to(np.maximum(steps - 1, 1), shape).copy()
     while (open_ := low < high).any():
         middle = (low + high + 1) // 2
-        nmp_first = seconds(nmp, middle, held) <= seconds(npu, steps - middle, held + normal)
+        nmp_first = seconds(nmp, middle, held) <= seconds(npu, steps - middle, read)
         low = np.where(open_ & nmp_first, middle, low)
         high = np.where(open_ & ~nmp_first, middle - 1, high)
     # `low` is the last cut at which NMP is not the slower side; one more may still end sooner.
     more = np.minimum(low + 1, np.maximum(steps - 1, 1))
-    now = np.maximum(seconds(nmp, low, held), seconds(npu, steps - low, held + normal))
-    then = np.maximum(seconds(nmp, more, held), seconds(npu, steps - more, held + normal))
+    now = np.maximum(seconds(nmp, low, held), seconds(npu, steps - low, read))
+    then = np.maximum(seconds(nmp, more, held), seconds(npu, steps - more, read))
     return np.where(then < now, more, low)
 
 
@@ -73,9 +86,9 @@ def _every_processor(workload: Workload, platform: Platform, hardware: HardwareS
         mhz=np.array([p.mhz for p in processors], dtype=float).reshape(1, -1, 1, 1),
         pe_gbps=np.array([p.pe_gbps for p in processors], dtype=float).reshape(1, -1, 1, 1),
         # The buffers are not searched here: a cut near the balance is all that is asked.
-        input_kb=np.full((1, 1, 1, 1), hardware.input_kb[0]),
-        weight_kb=np.full((1, 1, 1, 1), hardware.weight_kb[0]),
-        output_kb=np.full((1, 1, 1, 1), hardware.output_kb[0]),
+        input_kb=np.full((1, 1, 1, 1), max(hardware.input_kb)),
+        weight_kb=np.full((1, 1, 1, 1), max(hardware.weight_kb)),
+        output_kb=np.full((1, 1, 1, 1), max(hardware.output_kb)),
         bytes_per_element=workload.bytes_per_element,
         batch=workload.batch,
     )

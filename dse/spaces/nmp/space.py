@@ -11,7 +11,7 @@ from design.errors import InputError
 from design.nmp import nmp_schema
 from design.workload import Workload
 from dse.spaces.hardware import HardwareGenes
-from dse.spaces.nmp.balance import balanced_cuts, spill_order
+from dse.spaces.nmp.balance import Reach, balanced_cuts, spill_order
 from dse.spaces.nmp.genome import CHANNELS, GROUP, NORMAL, SHIFT, STRATUM, Layout
 from dse.spaces.nmp.legal import Dataflow, legalise
 from dse.spaces.nmp.starts import simple_dataflows
@@ -20,6 +20,8 @@ from dse.spaces.nmp.variation import sample_blocks, vary_blocks
 
 class NmpSpace:
     """Hardware x dataflow. `specpim=True` keeps to SpecPIM's compute-centric dataflows.
+
+    Models and `reach` are those of the evaluator in use; they place the cuts that others are counted from.
 
     Raises InputError where SpecPIM has no normal channels to use, or an operator too small to cut would
     have to be cut.
@@ -33,6 +35,7 @@ class NmpSpace:
         npu: OperatorModel,
         nmp: OperatorModel,
         specpim: bool = False,
+        reach: Reach = lambda _, held, normal: held + normal,
     ) -> None:
         hardware.check(platform)
         self.workload, self.platform, self.specpim = workload, platform, specpim
@@ -49,7 +52,7 @@ class NmpSpace:
             if op.steps < 2:
                 found = f"can not be cut between NMP and NPU (extent {op.extent}, granule {op.granule})"
                 raise InputError(f"{workload.name}, operator {op.name}", found, "at least two granules")
-        self.balance = balanced_cuts(workload, platform, hardware, npu, nmp)
+        self.balance = balanced_cuts(workload, platform, hardware, npu, nmp, reach)
         self._spill = spill_order(workload, platform, hardware, npu)
 
     def sample(self, count: int, rng: np.random.Generator) -> Genomes:

@@ -1,0 +1,109 @@
+"""How good a design on one device can be at most: the optimum, or a lower bound and the best design found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from design.core import Batch, Objective, Status
+from dse.exact.exhaustive import Exhaustive, TooMany
+from dse.exact.plan import Plan, plan_batch
+from dse.exact.realise import Realiser
+from dse.exact.relaxation import Relaxation
+from dse.exact.sets import OperatorSets
+from dse.exact.tables import Tables, operator_tables
+from dse.spaces.nmp import NmpSpace
+from evaluators.nmp_design import NmpEvaluator
+
+PHASES = {"latency_s": (True, True), "prefill_s": (True, False), "decode_s": (False, True)}
+MOST_DOWNSETS = 2000  # beyond which the recursion takes too long
+LISTED = 20_000  # ways that an exhaustive listing may keep at any place
+
+
+@dataclass(frozen=True)
+class Proof:
+    """`lower_bound` no design on the device is below; None where none is known. `design` (one row) reaches
+    `value`; None where no design was found."""
+
+    lower_bound: float | None
+    value: float
+    design: Batch | None
+
+
+def provable(objective: Objective) -> bool:
+    """Whether the solver can bound this objective."""
+    return objective.metric in PHASES and objective.sign > 0
+
+
+def prove(
+    space: NmpSpace,
+    evaluator: NmpEvaluator,
+    hardware: Mapping[str, NDArray],
+    metric: str,
+    known: Batch | None = None,
+) -> Proof:
+    """The best dataflow of one device (`hardware` columns of shape (1,)) for a latency metric.
+
+    `known` are designs on this device to start from. The bound comes from `relaxation.py` and knows nothing of
+    them.
+    """
+    solver = Solver(space, evaluator, hardware, metric)
+    if known is not None:
+        solver.offer(known)
+    return solver.solve()
+
+
+class Solver:
+    """One device, one metric."""
+
+    def __init__(self, space: NmpSpace, evaluator: NmpEvaluator, hardware: Mapping[str, NDArray], metric: str) -> None:
+        self.space, self.evaluator, self.hardware, self.metric = space, evaluator, hardware, metric
+        self.sets = OperatorSets(space.workload)
+        self.value: float = np.inf
+        self.design: Batch | None = None
+        self.tables: Tables = operator_tables(evaluator, hardware, *PHASES[metric])
+        self.relaxation = Relaxation(self.tables, self.sets, space.specpim)
+        self.realiser = Realiser(self.tables, space.specpim)
+
+    def solve(self) -> Proof:
+        """Relax; list everything where that is possible and needed."""
+        if self.sets.count_downsets(MOST_DOWNSETS) > MOST_DOWNSETS:
+            return Proof(None, self.value, self.design)
+        bound, plan = self.relaxation.solve()
+        if plan:
+            self.offer_plans([self.realiser.design(plan)])
+        if self.value > bound * (1 + 1e-9):
+            bound = max(bound, self._listed())
+        return Proof(min(bound, self.value), self.value, self.design)
+
+    def _listed(self) -> float:
+        """A bound from the exhaustive listing: with every channel's memory where that is small enough, else with
+        all of it as one; 0 where both are too large."""
+        for apart in (False, True):
+            try:
+                seconds, plan = Exhaustive(self.tables, self.sets, self.relaxation, self.value, apart, LISTED).solve()
+            except TooMany:
+                return 0.0
+            if plan is not None:
+                self.offer_plans([plan])
+            seconds = min(seconds, self.value)
+            if self.value <= seconds * (1 + 1e-9):
+                break
+        return seconds
+
+    def offer_plans(self, plans: list[Plan]) -> None:
+        """Consider these plans."""
+        self.offer(plan_batch(plans, self.space.schema, self.space.workload, self.hardware))
+
+    def offer(self, batch: Batch) -> None:
+        """Keep the best feasible design."""
+        found = self.evaluator.evaluate(batch, seed=0)
+        values = np.where(found.status == Status.OK, found.metrics[self.metric], np.inf)
+        row = int(np.argmin(values))
+        if values[row] < self.value:
+            self.value = float(values[row])
+            # Through the genome and back: channels and parts in the space's canonical order.
+            self.design = self.space.decode(self.space.encode(batch.take(np.array([row]))))

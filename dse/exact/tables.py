@@ -1,0 +1,84 @@
+"""What every operator costs on one device, for every way it may run: all that the solver needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from design.core import Floats
+from evaluators.nmp_design import HARDWARE_NAMES, NmpEvaluator
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Costs on one device with `nmp` NMP channels and `normal` other ones.
+
+    Per operator i: `on_nmp[i]` and `on_npu[i]` (nmp + 1, steps + 1, nodes) seconds of a decode step at each
+    context, by NMP channels held and granules on NMP; 0 granules cost NMP nothing, all granules cost the NPU
+    nothing. `prefill[i]` (nmp + 1, 2) seconds by channels held and whether the normal ones are used (inf where
+    there are no channels at all). `weight` (nodes,) is what a second of one step at each context counts.
+    `granule_bytes[i]` are stored for each granule, `channel_bytes` fit in a channel.
+    """
+
+    nmp: int
+    normal: int
+    on_nmp: tuple[Floats, ...]
+    on_npu: tuple[Floats, ...]
+    prefill: tuple[Floats, ...]
+    weight: Floats
+    granule_bytes: tuple[float, ...]
+    channel_bytes: float
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Granules of each operator."""
+        return tuple(table.shape[1] - 1 for table in self.on_nmp)
+
+
+def operator_tables(
+    evaluator: NmpEvaluator, hardware: Mapping[str, NDArray], prefill_counts: bool, decode_counts: bool
+) -> Tables:
+    """The tables of one device: `hardware` has its columns, each (1,). Either phase may count or not."""
+    workload, platform = evaluator.workload, evaluator.platform
+    n = int(hardware["nmp_channels"][0])
+    normal = platform.total_channels - n
+    on_nmp, on_npu, prefill = [], [], []
+    count = len(workload.operators)
+    device = evaluator.device({name: hardware[name] for name in HARDWARE_NAMES})
+    for i, op in enumerate(workload.operators):
+        shape = (n + 1, op.steps + 1)
+        held, granules = (index.ravel() for index in np.indices(shape))
+        mixed = (granules > 0) & (granules < op.steps)
+        # Without a mix the flag matters to the prefill only, which is asked for below.
+        columns = {
+            "nmp_channels": np.broadcast_to(hardware["nmp_channels"], held.shape),
+            "normal": np.broadcast_to(mixed | (granules == 0), (count, len(held))).astype(np.int64),
+            "nmp_units": np.broadcast_to(granules * op.granule, (count, len(held))),
+            "npu_units": np.broadcast_to((op.steps - granules) * op.granule, (count, len(held))),
+        }
+        _, nmp, npu = evaluator.operator_costs(columns, np.broadcast_to(held, (count, len(held))), device, only=i)
+        nodes = evaluator.decode.rows[:, i] - evaluator.decode.rows[0, i]  # rows of this operator alone
+        on_nmp.append(np.stack([nmp.latency_s[node].reshape(shape) for node in nodes], axis=-1))
+        on_npu.append(np.stack([npu.latency_s[node].reshape(shape) for node in nodes], axis=-1))
+        prefill.append(_prefill(evaluator, hardware, i, n, normal) * prefill_counts)
+    return Tables(
+        nmp=n,
+        normal=normal,
+        on_nmp=tuple(on_nmp),
+        on_npu=tuple(on_npu),
+        prefill=tuple(prefill),
+        weight=evaluator.decode.steps.astype(np.float64) * decode_counts,
+        granule_bytes=tuple(op.stored_bytes / op.steps for op in workload.operators),
+        channel_bytes=float(platform.channel_bytes),
+    )
+
+
+def _prefill(evaluator: NmpEvaluator, hardware: Mapping[str, NDArray], i: int, n: int, normal: int) -> Floats:
+    B, M, N, K = (x[i] for x in evaluator.workload.gemms("prefill"))
+    reach = np.arange(n + 1)[:, None] + normal * np.arange(2)[None, :]
+    device = evaluator.device({name: hardware[name] for name in HARDWARE_NAMES})
+    seconds: Floats = evaluator.npu.cost(B, M, N, K, np.maximum(reach, 1), device).latency_s
+    return np.where(reach > 0, seconds, 1e300)
