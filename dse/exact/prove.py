@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from design.core import Batch, Objective, Status
 from dse.exact.exhaustive import Exhaustive, TooMany
+from dse.exact.fill import fill
+from dse.exact.memory import MemoryBound
 from dse.exact.plan import Plan, plan_batch
 from dse.exact.realise import Realiser
-from dse.exact.relaxation import Relaxation
+from dse.exact.relaxation import CountedPlan, Relaxation
 from dse.exact.sets import OperatorSets
 from dse.exact.tables import Tables, operator_tables
 from dse.spaces.nmp import NmpSpace
@@ -20,6 +22,11 @@ from evaluators.nmp_design import NmpEvaluator
 
 PHASES = {"latency_s": (True, True), "prefill_s": (True, False), "decode_s": (False, True)}
 MOST_DOWNSETS = 2000  # beyond which the recursion takes too long
+EXACT = 1 + 1e-9  # value over bound where nothing is left to prove
+ENOUGH = 2e-4  # gap at which branching ends
+NODES = 60  # of branch and bound
+FILLED = 10  # nodes that may improve the cuts of a plan
+FEW_CUTS = 64  # granules of all operators together, up to which listing is tried
 LISTED = 20_000  # ways that an exhaustive listing may keep at any place
 
 
@@ -64,33 +71,46 @@ class Solver:
         self.sets = OperatorSets(space.workload)
         self.value: float = np.inf
         self.design: Batch | None = None
+        self._filled = 0
         self.tables: Tables = operator_tables(evaluator, hardware, *PHASES[metric])
         self.relaxation = Relaxation(self.tables, self.sets, space.specpim)
         self.realiser = Realiser(self.tables, space.specpim)
 
     def solve(self) -> Proof:
-        """Relax; list everything where that is possible and needed."""
+        """Relax; count memory where it binds; list everything where a gap is left and that is possible."""
         if self.sets.count_downsets(MOST_DOWNSETS) > MOST_DOWNSETS:
             return Proof(None, self.value, self.design)
         bound, plan = self.relaxation.solve()
-        if plan:
-            self.offer_plans([self.realiser.design(plan)])
-        if self.value > bound * (1 + 1e-9):
+        self.offer_plans([self.realiser.design(plan)])
+        few_cuts = self.space.specpim or sum(self.tables.steps) <= FEW_CUTS
+        if self.value > bound * EXACT and few_cuts:
             bound = max(bound, self._listed())
+        if self.value > bound * EXACT:
+            memory = MemoryBound(self.tables, self.sets, self.relaxation.strata, self._offer_counted)
+            bound = max(bound, memory.solve(NODES, ENOUGH))
         return Proof(min(bound, self.value), self.value, self.design)
+
+    def _offer_counted(self, plans: list[CountedPlan]) -> float:
+        """Consider the last of these plans, with its cuts improved. Returns the best latency known."""
+        for plan in plans[-1:] if self._filled < FILLED else ():
+            self._filled += 1
+            batch = plan_batch([self.realiser.design(plan)], self.space.schema, self.space.workload, self.hardware)
+            self.offer(fill(batch, self.evaluator, self.space.workload, self.metric))
+        return self.value
 
     def _listed(self) -> float:
         """A bound from the exhaustive listing: with every channel's memory where that is small enough, else with
         all of it as one; 0 where both are too large."""
+        seconds = 0.0
         for apart in (False, True):
             try:
-                seconds, plan = Exhaustive(self.tables, self.sets, self.relaxation, self.value, apart, LISTED).solve()
+                least, plan = Exhaustive(self.tables, self.sets, self.relaxation, self.value, apart, LISTED).solve()
             except TooMany:
-                return 0.0
+                break
             if plan is not None:
                 self.offer_plans([plan])
-            seconds = min(seconds, self.value)
-            if self.value <= seconds * (1 + 1e-9):
+            seconds = min(least, self.value)
+            if self.value <= seconds * EXACT:
                 break
         return seconds
 

@@ -35,7 +35,7 @@ class Realiser:
         for group in plan:
             parts: dict[int, Part] = {}
             free = list(range(self.tables.nmp))
-            cuts = [[self._cuts(stratum) for stratum in part.strata] for part in group]
+            cuts = [[self.cuts(stratum) for stratum in part.strata] for part in group]
             weights = [
                 sum(self._bytes(s, cut) for s, cut in zip(part.strata, cut, strict=True)) / max(part.channels, 1)
                 for part, cut in zip(group, cuts, strict=True)
@@ -66,7 +66,7 @@ class Realiser:
     def _bytes(self, stratum: StratumPlan, cut: tuple[int, ...]) -> float:
         return sum(self.tables.granule_bytes[i] * u for i, u in zip(stratum.operators, cut, strict=True))
 
-    def _cuts(self, stratum: StratumPlan) -> tuple[int, ...]:
+    def cuts(self, stratum: StratumPlan) -> tuple[int, ...]:
         """Granules on NMP: as the plan says, or so that a stratum ends soonest at the average context."""
         if stratum.granules is not None:
             return stratum.granules

@@ -146,7 +146,7 @@ ZERO = Constants(**{field.name: 0.0 for field in fields(Constants)})
 PLAIN = {"fpus": 1, "mhz": 400.0, "pe_gbps": 12.8, "input_kb": 4, "weight_kb": 4, "output_kb": 1}
 
 
-def by_hand(shape: tuple[int, int, int, int], known: Constants, **hardware: int) -> tuple[float, float]:
+def by_hand(shape: tuple[int, int, int, int], known: Constants, **hardware: float) -> tuple[float, float]:
     """Seconds and joules of an fp16 operator on one NMP channel, the reference being of the same opinion."""
     design = PLAIN | hardware
     device = Device(
@@ -200,6 +200,15 @@ def test_spilled_sums_or_reads_by_hand() -> None:
     assert latency == pytest.approx(min(latencies), rel=1e-14, abs=0)
     _, w, spilled = options[latencies.index(min(latencies))]
     assert energy == pytest.approx(8e-12 * (w + spilled), rel=1e-14, abs=0)
+
+
+def test_a_tile_that_just_fits_by_hand() -> None:
+    """(16, 512) x (512, 256), 1 KB of input: 16 rows of the smallest depth, 16, fill its 256 elements. PEs slow to
+    read weights, at 0.5 GB/s, so that the largest tile is the fastest: 2 of 16 columns of sums at a time, 8 reads."""
+    moved_in, moved_out, weights = 8 * 2 * 16 * 512, 2 * 16 * 256, 2 * 512 * 256
+    latency, _ = by_hand((1, 16, 256, 512), ZERO, input_kb=1, output_kb=4, pe_gbps=0.5)
+    expected = (moved_in + moved_out) / 2**30 / 12.8 + (moved_in + weights) / 8e9
+    assert latency == pytest.approx(expected, rel=1e-14, abs=0)
 
 
 def test_a_tie_takes_the_larger_tile() -> None:
