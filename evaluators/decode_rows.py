@@ -18,6 +18,8 @@ class DecodeRows:
     """
 
     def __init__(self, workload: Workload, nodes: int | None) -> None:
+        if not workload.generated:
+            nodes = None
         contexts = [(0, workload.generated)] if nodes is None else workload.contexts(nodes)
         self.steps = np.array([steps for _, steps in contexts], dtype=np.int64)
         self.rows = np.zeros((len(contexts), len(workload.operators)), dtype=np.int64)

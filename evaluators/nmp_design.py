@@ -100,6 +100,8 @@ class NmpEvaluator(AtOnce):
         machine = (n < 0) | (n > self.platform.total_channels) | (c["fpus"] < 1)
         for name in ("mhz", "pe_gbps"):
             machine |= ~((c[name] > 0) & (c[name] < np.inf))
+        for name in ("input_kb", "weight_kb", "output_kb"):
+            machine |= c[name] < 0
         order = np.zeros(len(n), dtype=bool)
         for name in ("group", "part", "stratum"):
             order |= ((c[name] < 0) | (c[name] >= operators)).any(axis=0)

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from design.core import Batch, Floats
+from design.core import Batch, Evaluation, Floats
 from design.workload import Workload
 from evaluators.nmp_design import NmpEvaluator
 
 ROUNDS = 200
+DEAR = 100.0  # what a byte without room counts, in mean seconds a stored byte
 
 
 def fill(batch: Batch, evaluator: NmpEvaluator, workload: Workload, metric: str) -> Batch:
-    """The design (one row) with cuts that no step improves. A design that does not fit comes first to fit better."""
-    best = _standing(batch, evaluator, metric)[0]
+    """The design (one row) with cuts that no step improves. A byte without room counts as much as it could cost at
+    most elsewhere, so that a design that does not fit becomes one that does, cheaply."""
+    stored = max(sum(op.stored_bytes for op in workload.operators), 1.0)
+    first = evaluator.evaluate(batch, seed=0)
+    byte = float(first.metrics[metric][0]) * DEAR / stored
+    best = _merit(first, metric, byte)[0]
     for _ in range(ROUNDS):
         others = neighbours(batch, workload, evaluator.platform.channel_bytes)
         if not len(others):
             break
-        standing = _standing(others, evaluator, metric)
-        row = int(np.lexsort(standing.T[::-1])[0])
-        if not tuple(standing[row]) < (best[0], best[1] * (1 - 1e-13)):
+        merit = _merit(evaluator.evaluate(others, seed=0), metric, byte)
+        row = int(np.argmin(merit))
+        if not merit[row] < best * (1 - 1e-13):
             break
-        batch, best = others.take(np.array([row])), standing[row]
+        batch, best = others.take(np.array([row])), merit[row]
     return batch
 
 
@@ -60,9 +65,8 @@ def neighbours(batch: Batch, workload: Workload, channel_bytes: int) -> Batch:
     return Batch(batch.schema, columns)
 
 
-def _standing(batch: Batch, evaluator: NmpEvaluator, metric: str) -> Floats:
-    """(n, 2): bytes without room, and the metric; failed designs stand last."""
-    found = evaluator.evaluate(batch, seed=0)
-    missing = np.sum([np.zeros(len(batch)), *found.violation.values()], axis=0)
-    standing: Floats = np.nan_to_num(np.stack([missing, found.metrics[metric]], axis=1), nan=np.inf)
-    return standing
+def _merit(found: Evaluation, metric: str, byte: float) -> Floats:
+    """(n,) seconds, with a price on bytes without room; infinite for failed designs."""
+    missing = np.sum([np.zeros(len(found)), *found.violation.values()], axis=0)
+    merit: Floats = np.nan_to_num(found.metrics[metric] + byte * missing, nan=np.inf)
+    return merit

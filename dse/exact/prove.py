@@ -24,8 +24,8 @@ PHASES = {"latency_s": (True, True), "prefill_s": (True, False), "decode_s": (Fa
 MOST_DOWNSETS = 2000  # beyond which the recursion takes too long
 EXACT = 1 + 1e-9  # value over bound where nothing is left to prove
 ENOUGH = 2e-4  # gap at which branching ends
-NODES = 60  # of branch and bound
-FILLED = 10  # nodes that may improve the cuts of a plan
+NODES = 48  # of branch and bound
+FILLED = 16  # plans whose cuts are improved
 FEW_CUTS = 64  # granules of all operators together, up to which listing is tried
 LISTED = 20_000  # ways that an exhaustive listing may keep at any place
 
@@ -77,26 +77,31 @@ class Solver:
         self.realiser = Realiser(self.tables, space.specpim)
 
     def solve(self) -> Proof:
-        """Relax; count memory where it binds; list everything where a gap is left and that is possible."""
+        """Relax; list everything where a gap is left and that is possible, else count memory."""
         if self.sets.count_downsets(MOST_DOWNSETS) > MOST_DOWNSETS:
             return Proof(None, self.value, self.design)
         bound, plan = self.relaxation.solve()
-        self.offer_plans([self.realiser.design(plan)])
+        design = self.realiser.design(plan)
+        self.offer_plans([design])
         few_cuts = self.space.specpim or sum(self.tables.steps) <= FEW_CUTS
         if self.value > bound * EXACT and few_cuts:
             bound = max(bound, self._listed())
         if self.value > bound * EXACT:
+            self._fill([design])
             memory = MemoryBound(self.tables, self.sets, self.relaxation.strata, self._offer_counted)
             bound = max(bound, memory.solve(NODES, ENOUGH))
         return Proof(min(bound, self.value), self.value, self.design)
 
     def _offer_counted(self, plans: list[CountedPlan]) -> float:
-        """Consider the last of these plans, with its cuts improved. Returns the best latency known."""
-        for plan in plans[-1:] if self._filled < FILLED else ():
-            self._filled += 1
-            batch = plan_batch([self.realiser.design(plan)], self.space.schema, self.space.workload, self.hardware)
-            self.offer(fill(batch, self.evaluator, self.space.workload, self.metric))
+        """Consider these plans with their cuts improved. Returns the best latency known."""
+        self._fill([self.realiser.design(plan) for plan in plans])
         return self.value
+
+    def _fill(self, designs: list[Plan]) -> None:
+        for design in designs if self._filled < FILLED else ():
+            self._filled += 1
+            batch = plan_batch([design], self.space.schema, self.space.workload, self.hardware)
+            self.offer(fill(batch, self.evaluator, self.space.workload, self.metric))
 
     def _listed(self) -> float:
         """A bound from the exhaustive listing: with every channel's memory where that is small enough, else with

@@ -5,7 +5,7 @@ A law compares the same mapping on two machines, or at two sets of constants; a 
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cost_model.buffered import BufferedNmp
+from cost_model.operator_model import OperatorModel
 from cost_model.roofline import NmpRoofline
 from cost_model.technology import Constants, read_technology
-from design.core import Batch, Bools, Floats
-from design.device import HardwareSpace, Platform, Processors
+from design.core import Batch, Bools, Floats, Ints
+from design.device import Device, HardwareSpace, Platform, Processors
 from design.transformer import PRECISIONS
 from design.workload import ATTENTION, Workload
 from dse.spaces.fixed import FixedSpace
@@ -26,16 +27,7 @@ from evaluators.buffered import BufferedEvaluator
 from evaluators.roofline import RooflineEvaluator
 from tests.buffered_reference import blocks, context_of_step, layer, rows_of, split_decode, static_power
 from tests.cases import MODELS, PROCESSORS, examples, model_workload, nmp_space
-from tests.evaluators.test_buffered import (
-    BUFFERS,
-    GEMMS,
-    SOME,
-    TECHNOLOGY,
-    ZERO,
-    Machines,
-    machines,
-    tables,
-)
+from tests.evaluators.test_buffered import BUFFERS, SOME, TECHNOLOGY, ZERO
 
 PLATFORM = Platform()
 PLAIN = tuple(p for p in PROCESSORS if p.fpus > 1)  # none of these has a tabulated utilisation, nor a faster one
@@ -114,32 +106,60 @@ def test_the_roofline_is_the_limit_of_fixed_dataflows(name: str, model: str) -> 
         np.testing.assert_allclose(ours[metric], theirs[metric], **EXACT)
 
 
-def seconds(model: BufferedNmp | NmpRoofline, gemms: list[tuple[int, int, int, int]], on: Machines) -> Floats:
-    """Latencies on six channels; what nothing fits takes forever."""
-    latency = model.cost(*tables(gemms), np.array([[6]]), on.device).latency_s
-    return np.where(np.isnan(latency), np.inf, latency)
+@dataclass(frozen=True)
+class Operators:
+    """GEMMs (B, M, N, K) on as many devices, one to one."""
+
+    gemms: Ints
+    channels: Ints
+    device: Device
+
+    def seconds(self, model: OperatorModel) -> Floats:
+        """Latencies; what nothing fits takes forever."""
+        latency = model.cost(*self.gemms, self.channels, self.device).latency_s
+        return np.where(np.isnan(latency), np.inf, latency)
+
+
+def operators(seed: int, count: int = 2000) -> Operators:
+    """Random operators on random devices of one platform, their sizes and buffers even on a logarithmic scale."""
+    rng = np.random.default_rng(seed)
+
+    def size(most: int) -> Ints:
+        return np.exp(rng.uniform(0, np.log(most + 1), (1, count))).astype(np.int64)
+
+    chosen = rng.integers(0, len(PROCESSORS), count)
+    columns = {name: np.array([getattr(p, name) for p in PROCESSORS])[chosen] for name in ("fpus", "mhz", "pe_gbps")}
+    columns |= {name: size(300)[0] - 1 for name in BUFFERS}
+    platform = Platform(simd=int(rng.choice([1, 16, 64])), banks_per_channel=int(rng.choice([4, 16])))
+    e, batch = float(rng.choice([2.0, 1.0, 0.5])), int(rng.choice([1, 2, 4, 16]))
+    gemms = np.stack([size(64), size(64), size(20_000), size(20_000)])
+    device = Device(platform, **columns, bytes_per_element=e, batch=batch)
+    return Operators(gemms, rng.integers(1, 9, (1, count)), device)
 
 
 @pytest.mark.parametrize("buffer", BUFFERS)
-@examples(40)
-@given(gemms=GEMMS, on=machines(), more=st.integers(1, 300))
-def test_more_buffer_never_slows(buffer: str, gemms: list[tuple[int, int, int, int]], on: Machines, more: int) -> None:
-    """Any operator on any machine, everything else fixed; what fits still does."""
-    larger = replace(on, columns=on.columns | {buffer: on.columns[buffer] + more})
-    before, after = (seconds(BufferedNmp(SOME), gemms, one) for one in (on, larger))
+@examples(15)
+@given(seed=st.integers(0, 9999))
+def test_more_buffer_never_slows(buffer: str, seed: int) -> None:
+    """Any operator on any machine, everything else fixed: some are faster, none slower, and what fits still does."""
+    on = operators(seed)
+    more = np.random.default_rng(seed).integers(1, 300, on.channels.shape[1])
+    larger = replace(on, device=replace(on.device, **{buffer: getattr(on.device, buffer) + more}))
+    before, after = (one.seconds(BufferedNmp(SOME)) for one in (on, larger))
     assert (after <= before * SLACK).all()
+    assert (after < before).any()
 
 
-@examples(60)
-@given(GEMMS, machines())
-def test_never_faster_than_the_roofline(gemms: list[tuple[int, int, int, int]], on: Machines) -> None:
+@examples(20)
+@given(st.integers(0, 9999))
+def test_never_faster_than_the_roofline(seed: int) -> None:
     """Any operator on any machine; with buffers beyond all needs it takes as long as the roofline says."""
-    limit = seconds(NmpRoofline(), gemms, on)
-    assert (seconds(BufferedNmp(SOME), gemms, on) * SLACK >= limit).all()
-    enough = {name: np.full_like(on.columns[name], HUGE) for name in BUFFERS}
-    np.testing.assert_allclose(
-        seconds(BufferedNmp(SOME), gemms, replace(on, columns=on.columns | enough)), limit, **EXACT
-    )
+    on = operators(seed)
+    limit, found = on.seconds(NmpRoofline()), on.seconds(BufferedNmp(SOME))
+    assert (found * SLACK >= limit).all() and (found > limit * SLACK).any()
+    enough = dict.fromkeys(BUFFERS, np.array([HUGE]))
+    unbound = replace(on, device=replace(on.device, **enough)).seconds(BufferedNmp(SOME))
+    np.testing.assert_allclose(unbound, limit, **EXACT)
 
 
 @pytest.mark.parametrize("column", ["mhz", "pe_gbps", "fpus"])
@@ -238,21 +258,29 @@ def test_four_nodes_are_close(batch: int, precision: str, prompt: int, generated
 
 
 NAMES = [field.name for field in fields(Constants)]
+STATIC = {"mac_leakage_mw", "sram_leakage_mw_kib", "dram_background_mw_channel", "npu_static_w"}
 ENERGIES = {name for name in NAMES if not name.endswith(("_um2", "_um2_kib"))}
-IDLE = {f"mac_{kind}_{what}" for kind in ("int8", "int4") for what in ("pj", "um2")}  # of fp16
 
 
 @pytest.mark.parametrize("name", NAMES)
 @examples(8)
-@given(model=st.sampled_from(MODELS), factor=st.floats(1.01, 100.0), seed=st.integers(0, 99))
-def test_energy_and_area_rise_with_every_constant(name: str, model: str, factor: float, seed: int) -> None:
-    """At a fixed design with NMP and NPU work in decode, fp16: each constant raises energy or area, not both, those of
-    other precisions neither, and none changes a latency."""
-    workload = model_workload(model)
+@given(
+    model=st.sampled_from(MODELS),
+    precision=st.sampled_from(sorted(PRECISIONS)),
+    factor=st.floats(1.01, 100.0),
+    seed=st.integers(0, 99),
+)
+def test_energy_and_area_rise_with_every_constant(
+    name: str, model: str, precision: str, factor: float, seed: int
+) -> None:
+    """At a fixed design with NMP and NPU work in decode: each constant raises energy or area, not both, one of
+    another precision neither, and none changes a latency."""
+    workload = model_workload(model, precision=precision)
     mapped = designs(workload, seed, count=15)
     before = metrics(workload, mapped)
     after = metrics(workload, mapped, replace(SOME, **{name: factor * getattr(SOME, name)}))
-    rises = set() if name in IDLE else {"energy_j"} if name in ENERGIES else {"area_mm2"}
+    idle = name.split("_")[1] in PRECISIONS and f"_{precision}_" not in name
+    rises = set() if idle else {"energy_j"} if name in ENERGIES else {"area_mm2"}
     for metric in before:
         if metric in rises:
             assert (after[metric] > before[metric]).all(), metric
@@ -341,13 +369,16 @@ def test_static_power_flows_all_the_time(mix: tuple[str, int, str], seed: int) -
 @examples(20)
 @given(MIXES, st.sampled_from([None, 1, 4]), st.integers(0, 99))
 def test_energy_has_a_floor(mix: tuple[str, int, str], nodes: int | None, seed: int) -> None:
-    """Any design: every multiply-accumulate is paid, every stored operand is read from its DRAM array at least once
-    a step by each side that needs it, what the NMP side reads comes over the hybrid bond, and one in and one out of
-    every operator cross a channel."""
+    """Any design, were SRAM and idling free: every multiply-accumulate is paid, every stored operand is read from its
+    DRAM array at least once a step by the side that needs it, what the NMP side reads comes over the hybrid bond, and
+    the inputs and outputs of every operator cross a channel. Some designs come within a percent of it."""
     model, batch, precision = mix
     workload = model_workload(model, batch=batch, precision=precision)
     e, mapped = workload.bytes_per_element, designs(workload, seed)
-    energy = metrics(workload, mapped, SOME, nodes)["energy_j"]
+    known = replace(
+        SOME, **{name: 0.0 for name in NAMES if name in STATIC or "sram" in name or name == "npu_buffer_pj"}
+    )
+    energy = metrics(workload, mapped, known, nodes)["energy_j"]
     for i, row in enumerate(rows_of(mapped.columns)):
         macs, array_bytes, bond_bytes, channel_bytes = 0.0, 0.0, 0.0, 0.0
         for op in workload.operators:
@@ -364,6 +395,6 @@ def test_energy_has_a_floor(mix: tuple[str, int, str], nodes: int | None, seed: 
                         array_bytes += steps * e * b * n * k
                         bond_bytes += steps * e * b * n * k * on_nmp
                         channel_bytes += steps * e * b * (m * k + m * n)
-        floor = macs * SOME.mac_pj(e) + 8 * array_bytes * SOME.dram_array_pj_bit
-        floor += 8 * bond_bytes * SOME.hybrid_bond_pj_bit + 8 * channel_bytes * SOME.channel_io_pj_bit
+        floor = macs * known.mac_pj(e) + 8 * array_bytes * known.dram_array_pj_bit
+        floor += 8 * bond_bytes * known.hybrid_bond_pj_bit + 8 * channel_bytes * known.channel_io_pj_bit
         assert energy[i] * SLACK >= 1e-12 * floor

@@ -1,0 +1,117 @@
+"""Where the time of one design goes: an account for each operator that adds up to the latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_model.operator_model import Explained, OperatorModel
+from design.core import Batch, Floats, Ints
+from design.device import Device
+from design.nmp import channel_text
+from evaluators.nmp_design import NmpEvaluator
+
+# What the parts of an operator model are called on each processor.
+CAUSES = {
+    "NMP": {"compute": "PE compute", "bandwidth": "bank bandwidth", "transfer": "transfer", "buffer": "buffers"},
+    "NPU": {"compute": "NPU compute", "bandwidth": "channel bandwidth", "transfer": "transfer", "buffer": "buffers"},
+}
+UNKNOWN = "not said by its model"
+
+
+@dataclass(frozen=True)
+class OperatorAccount:
+    """One operator of one design, per layer.
+
+    `channels` are its NMP channels in words, `nmp_share` the share of its work done there. `decode_s` counts what
+    the layer waits for it: operators beside it that end earlier count 0, those that take turns count their turn.
+    Over all operators, `prefill_s` and `decode_s` add up to those of the design. `side` is the processor that
+    decides its decode time; the `bound` texts name what limits it in either phase.
+    """
+
+    operator: str
+    channels: str
+    normal: bool
+    nmp_share: float
+    prefill_s: float
+    decode_s: float
+    side: str
+    prefill_bound: str
+    decode_bound: str
+
+
+def accounts(evaluator: NmpEvaluator, batch: Batch) -> list[OperatorAccount]:
+    """The accounts of a batch of one sound design."""
+    c = {k: v.T if v.ndim == 2 else v for k, v in batch.columns.items()}
+    device = evaluator.device(c)
+    held = np.bitwise_count(c["channels"]).astype(np.int64)
+    prefill, on_nmp, on_npu = evaluator.operator_costs(c, held, device)
+    nmp = [on_nmp.latency_s[rows, 0] for rows in evaluator.decode.rows]
+    npu = [on_npu.latency_s[rows, 0] for rows in evaluator.decode.rows]
+    waits = np.zeros(len(held))
+    for steps, slow, busy in zip(evaluator.decode.steps, nmp, npu, strict=True):
+        waits = waits + steps * waited(c, slow, busy)
+    # The middle context stands for all where a cause is named.
+    node = len(nmp) // 2
+    side = np.where(nmp[node] >= npu[node], "NMP", "NPU")
+    causes = {
+        "NMP": _causes(evaluator.decode_parts(evaluator.nmp, c, held, device, node), "NMP", len(held)),
+        "NPU": _causes(evaluator.decode_parts(evaluator.npu, c, held, device, node), "NPU", len(held)),
+    }
+    before = _causes(evaluator.prefill_parts(c, held, device), "NPU", len(held))
+    found = []
+    for i, op in enumerate(evaluator.workload.operators):
+        found.append(
+            OperatorAccount(
+                operator=op.name,
+                channels=channel_text(int(c["channels"][i, 0])),
+                normal=bool(c["normal"][i, 0]),
+                nmp_share=float(c["nmp_units"][i, 0] / op.extent),
+                prefill_s=float(prefill.latency_s[i, 0]),
+                decode_s=float(waits[i]),
+                side=str(side[i]),
+                prefill_bound=before[i],
+                decode_bound=causes[str(side[i])][i],
+            )
+        )
+    return found
+
+
+def waited(c: Mapping[str, NDArray], nmp_s: Floats, npu_s: Floats) -> Floats:
+    """(operators,) seconds that a layer waits for each operator in one decode step."""
+    group, part, stratum = (c[name][:, 0] for name in ("group", "part", "stratum"))
+    found = np.zeros(len(nmp_s))
+    for g in np.unique(group):
+        best: tuple[float, Floats] = (-1.0, found)
+        for p in np.unique(part[group == g]):
+            own = np.zeros(len(nmp_s))
+            for s in np.unique(stratum[(group == g) & (part == p)]):
+                rows = np.flatnonzero((group == g) & (part == p) & (stratum == s))
+                slowest = rows[np.argmax(nmp_s[rows])]
+                if nmp_s[slowest] >= npu_s[rows].sum():
+                    own[slowest] += nmp_s[slowest]
+                else:
+                    own[rows] += npu_s[rows]
+            if own.sum() > best[0]:
+                best = (float(own.sum()), own)
+        found = found + best[1]
+    return found
+
+
+def _causes(parts: Mapping[str, Floats] | None, side: str, count: int) -> list[str]:
+    """The largest part of each operator in words."""
+    if parts is None:
+        return [UNKNOWN] * count
+    names = list(parts)
+    largest: Ints = np.argmax(np.stack([np.broadcast_to(parts[name], (count, 1))[:, 0] for name in names]), axis=0)
+    return [CAUSES[side].get(names[row], names[row]) for row in largest]
+
+
+def explained(
+    model: OperatorModel, B: Ints, M: Ints, N: Ints, K: Ints, channels: Ints, device: Device
+) -> Mapping[str, Floats] | None:
+    """The parts of a model that can say them; None for one that cannot."""
+    return model.parts(B, M, N, K, channels, device) if isinstance(model, Explained) else None
