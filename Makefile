@@ -6,8 +6,8 @@ ARGS   ?=
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-run: $(VENV)/core ## explore near-memory designs for OPT-6.7B; ARGS="..." adds options
-	$(BIN)/python main.py $(ARGS)
+run: $(VENV)/core ## explore near-memory designs for OPT-6.7B: latency, energy, area; ARGS="..." adds options
+	$(BIN)/python main.py --objectives latency_s,energy_j,area_mm2 $(ARGS)
 
 test: $(VENV)/all ## set up everything, check style and types, run the tests
 	$(MAKE) check VENV=$(VENV)

@@ -50,6 +50,7 @@ class BufferedNmp:
     """NMP channels whose buffers decide how often data moves."""
 
     name, version = "nmp-buffered", "1"
+    larger_buffers_never_slow = True
 
     def __init__(self, constants: Constants) -> None:
         self.constants = constants

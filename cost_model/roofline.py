@@ -36,6 +36,7 @@ class NpuRoofline:
     """A centralised NPU that reads its operands through `channels` memory channels."""
 
     name, version = "npu-roofline", "1"
+    larger_buffers_never_slow = True
 
     def cost(self, B: Ints, M: Ints, N: Ints, K: Ints, channels: Ints, device: Device) -> OperatorCost:
         """See `OperatorModel`. Compute and bandwidth both reach `npu_efficiency` of their peak."""
@@ -60,6 +61,7 @@ class NmpRoofline:
     """Processing engines beside the banks of `channels` memory channels."""
 
     name, version = "nmp-roofline", "1"
+    larger_buffers_never_slow = True
 
     def cost(self, B: Ints, M: Ints, N: Ints, K: Ints, channels: Ints, device: Device) -> OperatorCost:
         """See `OperatorModel`: transfer in, compute, transfer out, GEMMs of one channel set in turn."""

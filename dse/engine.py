@@ -245,7 +245,7 @@ def _pymoo_algorithm(name: str, objectives: int, effort: Effort) -> Any:
         # pymoo's default is one object for all instances, whose normalisation leaks from run to run.
         common["survival"] = SPEA2Survival(normalize=True)
     else:
-        raise InputError("--algorithm", f"'{name}' is unknown", ", ".join(ALGORITHMS))
+        raise InputError("--algorithm", f"'{name}' is unknown", ", ".join((*ALGORITHMS, "exact")))
     algorithm = made(**common)
     algorithm.termination = NoTermination()
     algorithm.output = None

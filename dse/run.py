@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from design.core import Floats, Status
+from design.core import Batch, Floats, Status, key_bytes
+from design.errors import InputError
 from design.metrics import metric_unit, metric_values
 from dse.archive import Archive
-from dse.engine import make_search
+from dse.engine import Search, make_search
+from dse.exact.prove import provable
+from dse.exact.search import ExactSearch
 from dse.explore import Limits, explore
 from dse.export import export
+from dse.findings import findings, pool_of
 from dse.interrupt import Interrupt
+from dse.proof import Bound, bound_of_run
 from dse.report.console import ProgressLine, print_outcome
 from dse.report.results import Outcome, write_results
 from dse.run_directory import RunDirectory, write_whole
 from dse.settings import Settings
 from dse.setup import Problem
+from dse.spaces.fixed import FixedSpace
+from dse.spaces.nmp import NmpSpace
 from dse.store import FILE, Store
 
 FIRST_LOOK_S, NEXT_LOOK_S = 2.0, 15.0  # wall seconds until results are first written, and between later times
 CLOUD = 4000  # other designs drawn beside a front
+POLISHED = "then polished by the exact solver"
 
 
 class Run:
@@ -36,9 +45,7 @@ class Run:
     def execute(self) -> str:
         """Explore to the end. Returns why it ended. Raises InputError before anything is written."""
         problem, settings = self.problem, self.settings
-        generations = settings["num-generations"]
-        candidates = generations * problem.effort.population
-        search = make_search(problem.space, problem.effort, settings["algorithm"], len(problem.objectives), candidates)
+        search, generations = self._search()
         with RunDirectory(self.folder), Interrupt() as interrupt, ProgressLine(generations) as line:
             write_whole(self.folder / "settings.yaml", _yaml(settings))
             self.store = Store.create(self.folder / FILE, {"text": dict(settings.text)})
@@ -52,30 +59,67 @@ class Run:
                 [line, self._look],
                 lambda: interrupt.asked,
             )
-            outcome = self._write(archive, ended)
+            full = settings["report"] == "full" and ended not in ("interrupted", "time limit reached")
+            line.say("proving how good the best design is" if full else "writing results")
+            bound = bound_of_run(problem.space, problem.evaluator, problem.objectives, search, archive, full)
+            if bound.better is not None:
+                self._polish(archive, bound.better)
+                ended += f", {POLISHED}"
+            line.say("trying one step in each hardware parameter" if full else "writing results")
+            outcome = self._write(archive, ended, bound, full, lambda: interrupt.asked)
             if settings["export"]:
                 export(self.store, problem.space, self.folder, settings["export"])
             self.store.close()
         print_outcome(outcome, str(self.folder))
-        return ended
+        return "interrupted" if interrupt.asked else ended
+
+    def _search(self) -> tuple[Search, int]:
+        """The search, and for how many generations at most it is asked."""
+        problem, name = self.problem, self.settings["algorithm"]
+        generations = self.settings["num-generations"]
+        if name != "exact":
+            candidates = generations * problem.effort.population
+            return make_search(problem.space, problem.effort, name, len(problem.objectives), candidates), generations
+        objective = problem.objectives[0]
+        if len(problem.objectives) > 1 or not (isinstance(problem.space, FixedSpace) or provable(objective)):
+            found = f"exact with {self.settings['objectives']}"
+            raise InputError("--algorithm", found, "one of latency_s, prefill_s, decode_s as the only objective")
+        if not isinstance(problem.space, NmpSpace):
+            size = problem.space.size or 1
+            search = make_search(problem.space, problem.effort, "enumerate", 1, size)
+            return search, -(-size // problem.effort.population)
+        exact = ExactSearch(problem.space, problem.evaluator, objective.metric)
+        return exact, exact.devices + 1
+
+    def _polish(self, archive: Archive, better: Batch) -> None:
+        """Add a design that the solver found to what the search found."""
+        space = self.problem.space
+        genomes = space.encode(better)
+        evaluation = self.problem.evaluator.evaluate(better, seed=self.problem.effort.seed)
+        self.store.add(len(archive.history), genomes, key_bytes(space.schema.key(better)), evaluation)
+        archive.add(genomes, evaluation, time.monotonic() - self._wall)
 
     def _look(self, archive: Archive) -> None:
         """Write what there is, now and then, so that a long run can be watched."""
         if time.monotonic() >= self._look_at:
-            self._write(archive, "running")
+            self._write(archive, "running", Bound(None, "the run is not over"), full=False)
             self._look_at = time.monotonic() + NEXT_LOOK_S
 
-    def _write(self, archive: Archive, ended: str) -> Outcome:
+    def _write(
+        self, archive: Archive, ended: str, bound: Bound, full: bool, stop: Callable[[], bool] = lambda: False
+    ) -> Outcome:
         problem = self.problem
         genomes = archive.genomes
         if genomes is None:
             genomes = np.empty((0, len(problem.space.bounds)), dtype=np.int64)
         front = problem.space.decode(genomes)
+        answers = problem.evaluator.evaluate(front, seed=problem.effort.seed)
+        pool = pool_of(problem, self.store, front) if full else None
         outcome = Outcome(
             workload=problem.workload,
             objectives=problem.objectives,
             front=front,
-            answers=problem.evaluator.evaluate(front, seed=problem.effort.seed),
+            answers=answers,
             front_ids=archive.rows.tolist(),
             candidates=archive.candidates,
             cpu_seconds=time.process_time() - self._cpu,
@@ -83,13 +127,15 @@ class Run:
             seed=problem.effort.seed,
             ended=ended,
             settings=self.settings.text,
+            bound=bound,
+            findings=findings(problem, archive, front, answers, bound, pool, full, stop),
         )
         write_results(self.folder, outcome)
-        self._draw(archive)
+        self._draw(archive, outcome)
         return outcome
 
-    def _draw(self, archive: Archive) -> None:
-        from dse.report.pictures import convergence_picture, front_picture
+    def _draw(self, archive: Archive, outcome: Outcome) -> None:
+        from dse.report.pictures import convergence_picture, corners_picture, front_picture
 
         history, labels = archive.history, [o.metric for o in archive.objectives]
         if not history:
@@ -108,6 +154,9 @@ class Run:
         if many and len(archive.values):
             signs = [o.sign for o in archive.objectives]
             front_picture(archive.values, cloud[:, 1:], labels, units, signs, self.folder / "front.png")
+            if outcome.findings is not None and (corners := outcome.findings.corners):
+                fronts = {"nominal": archive.values} | {corner.name: corner.values for corner in corners}
+                corners_picture(fronts, labels, units, self.folder / "constants.png")
 
     def _cloud(self) -> Floats:
         """An even choice of feasible candidates, (n, 1 + objectives): number, then objectives."""

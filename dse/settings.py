@@ -180,7 +180,20 @@ OPTIONS = (
     ),
     Option("technology", "config/technology/hybrid-bonding.json", plain, "energy and area constants"),
     Option("objectives", "latency_s", plain, "metrics to improve, comma-separated, min:METRIC or max:METRIC"),
-    Option("algorithm", "auto", plain, "auto, ga, nsga2, nsga3, unsga3, sms-emoa, age-moea, age-moea2, spea2, random"),
+    Option(
+        "algorithm",
+        "auto",
+        plain,
+        "auto, ga, nsga2, nsga3, unsga3, sms-emoa, age-moea, age-moea2, spea2, random, or exact: the least latency, "
+        "proven",
+    ),
+    Option(
+        "report",
+        "full",
+        choice("full", "brief"),
+        "full also bounds the optimum (of one device), re-optimises each step of the hardware and redraws the front "
+        "at the ends of the constants",
+    ),
     Option("time-limit", "", maybe(real(0.0, 1e9)), "stop after so many seconds"),
     Option("free-attention-cut", "false", yes_no, "let attention be cut inside key-value heads"),
     Option(

@@ -26,12 +26,17 @@ from evaluators.roofline import RooflineEvaluator
 
 @dataclass(frozen=True)
 class Problem:
-    """What a run explores, by what it judges, and towards what."""
+    """What a run explores, by what it judges, and towards what. `make_space` makes the space of other hardware,
+    `evaluator_at` the evaluator with the constants of another corner; `physical` knows energy and area."""
 
     workload: Workload
     platform: Platform
+    hardware: HardwareSpace
+    make_space: Callable[[HardwareSpace], Space]
     space: Space
     evaluator: NmpEvaluator
+    evaluator_at: Callable[[str], NmpEvaluator]
+    physical: NmpEvaluator
     objectives: tuple[Objective, ...]
     effort: Effort
     technology: Technology
@@ -66,30 +71,32 @@ def build(settings: Settings) -> Problem:
         # All channels are normal ones, so that only one point of the hardware space makes sense.
         hardware = HardwareSpace((0,), *(choices[:1] for choices in hardware.choices[1:]))
     technology = read_technology(Path(settings["technology"]))
-    constants = technology.constants()
-    models = [
-        None if settings[name] is None else operator_model(f"--{name}", settings[name], known, constants)
-        for name, known in (("npu-model", NPU_MODELS), ("nmp-model", NMP_MODELS))
-    ]
-    evaluator, objectives = _judge(settings, Parts(workload, platform, constants, models[0], models[1], not fixed))
-    space: Space
-    if fixed:
-        space = FixedSpace(dataflow, workload, platform, hardware)
-    else:
-        space = NmpSpace(
-            workload,
-            platform,
-            hardware,
-            evaluator.npu,
-            evaluator.nmp,
-            specpim=dataflow == "specpim",
-            reach=evaluator.decode_reach,
-        )
+
+    def parts(corner: str) -> Parts:
+        constants = technology.constants(corner)
+        models = [
+            None if settings[name] is None else operator_model(f"--{name}", settings[name], known, constants)
+            for name, known in (("npu-model", NPU_MODELS), ("nmp-model", NMP_MODELS))
+        ]
+        return Parts(workload, platform, constants, models[0], models[1], not fixed)
+
+    evaluator, objectives = _judge(settings, parts("nominal"))
+
+    def make_space(hardware: HardwareSpace) -> Space:
+        if fixed:
+            return FixedSpace(dataflow, workload, platform, hardware)
+        specpim, reach = dataflow == "specpim", evaluator.decode_reach
+        return NmpSpace(workload, platform, hardware, evaluator.npu, evaluator.nmp, specpim, reach)
+
     return Problem(
         workload=workload,
         platform=platform,
-        space=space,
+        hardware=hardware,
+        make_space=make_space,
+        space=make_space(hardware),
         evaluator=evaluator,
+        evaluator_at=lambda corner: EVALUATORS[evaluator.name](parts(corner)),
+        physical=evaluator if evaluator.name == "buffered" else EVALUATORS["buffered"](parts("nominal")),
         objectives=objectives,
         technology=technology,
         effort=Effort(

@@ -157,6 +157,12 @@ class Store:
         )
         return rows.fetchall()
 
+    def even_choice_of_genomes(self, most: int) -> Genomes:
+        """(n, genes) of evenly spaced feasible candidates, at most about `most`, in order."""
+        data = [row[1] for row in self.even_choice(Status.OK, ["genome"], most)]
+        width = len(data[0]) // 8 if data else 0
+        return np.frombuffer(b"".join(data), dtype="<i8").reshape(len(data), width).astype(np.int64)
+
     def genomes(self) -> Genomes:
         """(n, genes) of all candidates, in order."""
         if not self._columns:

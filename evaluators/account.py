@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_model.operator_model import Explained, OperatorModel
+from cost_model.operator_model import Explained
 from design.core import Batch, Floats, Ints
-from design.device import Device
 from design.nmp import channel_text
 from evaluators.nmp_design import NmpEvaluator
 
@@ -57,11 +56,21 @@ def accounts(evaluator: NmpEvaluator, batch: Batch) -> list[OperatorAccount]:
     # The middle context stands for all where a cause is named.
     node = len(nmp) // 2
     side = np.where(nmp[node] >= npu[node], "NMP", "NPU")
-    causes = {
-        "NMP": _causes(evaluator.decode_parts(evaluator.nmp, c, held, device, node), "NMP", len(held)),
-        "NPU": _causes(evaluator.decode_parts(evaluator.npu, c, held, device, node), "NPU", len(held)),
-    }
-    before = _causes(evaluator.prefill_parts(c, held, device), "NPU", len(held))
+    normal = c["normal"] * (evaluator.platform.total_channels - c["nmp_channels"])
+    reach = evaluator.decode_reach(c["nmp_units"], held, normal)
+    rows, causes = evaluator.decode, {}
+    for name, model, units, channels in (
+        ("NMP", evaluator.nmp, c["nmp_units"], held),
+        ("NPU", evaluator.npu, c["npu_units"], reach),
+    ):
+        parts = None
+        if isinstance(model, Explained):
+            parts = rows.parts(model, units, channels, device, up=name == "NMP", node=node)
+        causes[name] = _causes(parts, name, len(held))
+    before = [UNKNOWN] * len(held)
+    if isinstance(evaluator.npu, Explained):
+        B, M, N, K = (x[:, None] for x in evaluator.workload.gemms("prefill"))
+        before = _causes(evaluator.npu.parts(B, M, N, K, np.maximum(held + normal, 1), device), "NPU", len(held))
     found = []
     for i, op in enumerate(evaluator.workload.operators):
         found.append(
@@ -108,10 +117,3 @@ def _causes(parts: Mapping[str, Floats] | None, side: str, count: int) -> list[s
     names = list(parts)
     largest: Ints = np.argmax(np.stack([np.broadcast_to(parts[name], (count, 1))[:, 0] for name in names]), axis=0)
     return [CAUSES[side].get(names[row], names[row]) for row in largest]
-
-
-def explained(
-    model: OperatorModel, B: Ints, M: Ints, N: Ints, K: Ints, channels: Ints, device: Device
-) -> Mapping[str, Floats] | None:
-    """The parts of a model that can say them; None for one that cannot."""
-    return model.parts(B, M, N, K, channels, device) if isinstance(model, Explained) else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from cost_model.operator_model import OperatorCost, OperatorModel
-from design.core import Ints
+from cost_model.operator_model import Explained, OperatorCost, OperatorModel
+from design.core import Bools, Floats, Ints
 from design.device import Device
 from design.workload import Workload
 
@@ -44,7 +46,22 @@ class DecodeRows:
         `units` and `channels` are (operators, n). Columns that stand for cached tokens shrink with the context,
         rounded `up` or down. `only` restricts to the rows of one operator.
         """
-        chosen = slice(None) if only is None else self.operator == only
+        some, gemms = self._gemms_of(units, channels, up, slice(None) if only is None else self.operator == only)
+        cost = model.cost(*gemms, device)
+        return OperatorCost(np.where(some, cost.latency_s, 0.0), np.where(some, cost.energy_j, 0.0))
+
+    def parts(
+        self, model: Explained, units: Ints, channels: Ints, device: Device, up: bool, node: int
+    ) -> Mapping[str, Floats]:
+        """What the seconds of `cost` are spent on at one context, (operators, n) by cause."""
+        some, gemms = self._gemms_of(units, channels, up, self.rows[node])
+        found = model.parts(*gemms, device)
+        return {cause: np.where(some, seconds, 0.0) for cause, seconds in found.items()}
+
+    def _gemms_of(
+        self, units: Ints, channels: Ints, up: bool, chosen: Ints | Bools | slice
+    ) -> tuple[Bools, tuple[Ints, Ints, Ints, Ints, Ints]]:
+        """For the chosen rows: whether there is work, and its B, M, N, K and channels."""
         operator = self.operator[chosen]
         B, M, N, K = (column[:, None] for column in self._gemms[chosen].T)
         units, channels = units[operator], channels[operator]
@@ -54,7 +71,4 @@ class DecodeRows:
             units = np.where(along, -(-share // extent) if up else share // extent, units)
         some, batched = units > 0, B > 1
         units = np.maximum(units, 1)
-        cost = model.cost(
-            np.where(batched, units, B), M, np.where(batched, N, units), K, np.maximum(channels, 1), device
-        )
-        return OperatorCost(np.where(some, cost.latency_s, 0.0), np.where(some, cost.energy_j, 0.0))
+        return some, (np.where(batched, units, B), M, np.where(batched, N, units), K, np.maximum(channels, 1))

@@ -18,7 +18,7 @@ from dse.store import Store
 from main import main
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL = ["--population-num-per-generation", "40", "--num-generations", "3"]
+SMALL = ["--population-num-per-generation", "40", "--num-generations", "3", "--report", "brief"]
 LLAMA = ["--model-type", "llama"]
 
 
@@ -164,7 +164,7 @@ FLAGS = {
     "device not fixed": ["--is-device-fixed"],
     "prompt beyond the context": ["--input-seq-len", "4096"],
     "unknown objective": ["--objectives", "beauty"],
-    "unanswered objective": ["--objectives", "edp"],
+    "unanswered objective": ["--evaluator", "roofline", "--objectives", "edp"],
     "repeated objective": ["--objectives", "latency_s,latency_s"],
     "bad direction": ["--objectives", "up:latency_s"],
     "unknown algorithm": ["--algorithm", "magic"],

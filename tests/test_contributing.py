@@ -62,7 +62,7 @@ def test_energy_and_its_derived_metrics(tmp_path: Path) -> None:
         path = tmp_path / f"{base}.py"
         path.write_text(ENERGY.format(base=base))
         models += [flag, str(path)]
-    metrics = best(tmp_path / "run", *models, "--objectives", "edp,power_w")
+    metrics = best(tmp_path / "run", *models, "--evaluator", "roofline", "--objectives", "edp,power_w")
     d, f, batch, prompt, tokens, context = 4096, 16384, 16, 1024, 128, 1152
     weights = 4 * d * d + 2 * d * f
     macs = batch * (prompt * weights + 2 * prompt * prompt * d) + tokens * batch * (weights + 2 * context * d)

@@ -51,13 +51,14 @@ def prove(
     hardware: Mapping[str, NDArray],
     metric: str,
     known: Batch | None = None,
+    beat: float = np.inf,
 ) -> Proof:
     """The best dataflow of one device (`hardware` columns of shape (1,)) for a latency metric.
 
     `known` are designs on this device to start from. The bound comes from `relaxation.py` and knows nothing of
-    them.
+    them. A device that cannot `beat` that many seconds need not be solved to the end.
     """
-    solver = Solver(space, evaluator, hardware, metric)
+    solver = Solver(space, evaluator, hardware, metric, beat)
     if known is not None:
         solver.offer(known)
     return solver.solve()
@@ -66,8 +67,16 @@ def prove(
 class Solver:
     """One device, one metric."""
 
-    def __init__(self, space: NmpSpace, evaluator: NmpEvaluator, hardware: Mapping[str, NDArray], metric: str) -> None:
+    def __init__(
+        self,
+        space: NmpSpace,
+        evaluator: NmpEvaluator,
+        hardware: Mapping[str, NDArray],
+        metric: str,
+        beat: float = np.inf,
+    ) -> None:
         self.space, self.evaluator, self.hardware, self.metric = space, evaluator, hardware, metric
+        self.beat = beat
         self.sets = OperatorSets(space.workload)
         self.value: float = np.inf
         self.design: Batch | None = None
@@ -84,18 +93,22 @@ class Solver:
         design = self.realiser.design(plan)
         self.offer_plans([design])
         few_cuts = self.space.specpim or sum(self.tables.steps) <= FEW_CUTS
-        if self.value > bound * EXACT and few_cuts:
+        if self._open(bound) and few_cuts:
             bound = max(bound, self._listed())
-        if self.value > bound * EXACT:
+        if self._open(bound):
             self._fill([design])
             memory = MemoryBound(self.tables, self.sets, self.relaxation.strata, self._offer_counted)
             bound = max(bound, memory.solve(NODES, ENOUGH))
         return Proof(min(bound, self.value), self.value, self.design)
 
+    def _open(self, bound: float) -> bool:
+        """Whether there is anything left to prove."""
+        return min(self.value, self.beat) > bound * EXACT
+
     def _offer_counted(self, plans: list[CountedPlan]) -> float:
-        """Consider these plans with their cuts improved. Returns the best latency known."""
+        """Consider these plans with their cuts improved. Returns the latency to beat."""
         self._fill([self.realiser.design(plan) for plan in plans])
-        return self.value
+        return min(self.value, self.beat)
 
     def _fill(self, designs: list[Plan]) -> None:
         for design in designs if self._filled < FILLED else ():

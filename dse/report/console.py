@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import sys
+import textwrap
 import time
 from types import TracebackType
 
@@ -13,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from design.metrics import metric_unit
 from dse.archive import Archive
+from dse.findings import Findings
 from dse.report.results import Outcome
 
 PLAIN_EVERY_S = 5.0  # between lines where the output is no terminal
@@ -55,6 +56,11 @@ class ProgressLine:
             self._last = time.monotonic()
             print(f"generation {len(archive.history)} of {self._generations}: {state}", file=sys.stderr, flush=True)
 
+    def say(self, what: str) -> None:
+        """Show what goes on after the last generation; on a terminal only."""
+        if self._console.is_terminal:
+            self._bar.update(self._task, state=what)
+
     def _state(self, archive: Archive) -> str:
         last = archive.history[-1]
         rate = last.candidates / max(time.monotonic() - self._begin, 1e-9)
@@ -64,6 +70,75 @@ class ProgressLine:
         )
         front = f", front {len(archive.rows)}" if len(archive.objectives) > 1 else ""
         return f"best {best}{front}, {last.candidates} candidates, {rate:,.0f}/s"
+
+
+def print_findings(console: Console, outcome: Outcome, found: Findings) -> None:
+    """The answer block: whole-model figures, proof, operators, sensitivity, constants, the design in words."""
+    model, workload = found.model, outcome.workload
+    print(
+        f"\nWhole model ({workload.name}, {model.layers} layers, batch {workload.batch}, {workload.prompt} + "
+        f"{workload.generated} tokens), best {outcome.objectives[0].metric}:"
+    )
+    known = [
+        ("time to first token", f"{model.ttft_s:.4g} s"),
+        ("per token", f"{model.token_s * 1e3:.4g} ms ({model.tokens_per_s:.4g} tokens/s, all sequences)"),
+        ("prompt and all tokens", f"{model.answer_s:.4g} s"),
+    ]
+    if model.joule_per_token is not None:
+        known.append(("energy", f"{model.joule_per_token:.4g} J/token, {model.watts:.4g} W"))
+    if model.area_mm2 is not None:
+        known.append(("NMP logic and buffers", f"{model.area_mm2:.4g} mm2 (energy and area by {found.physics})"))
+    if outcome.bound.lower_bound is not None and found.gap is not None:
+        least = f"no design is below {outcome.bound.lower_bound:.6g}"
+        bound = f"at most {max(found.gap, 0):.2%} above the optimum ({least})"
+    else:
+        bound = "no bound"
+    known.append(("proof", f"{bound}: {outcome.bound.how}"))
+    for name, value in known:
+        print(f"  {name:<22} {value}")
+    console.print(operator_table(found))
+    if found.steps:
+        console.print(step_table(found))
+    for corner in found.corners:
+        print(
+            f"With all constants at their {corner.name} end {int(corner.kept.sum())} of the front's {len(corner.kept)} "
+            f"designs stay on it (front of {len(corner.rows)})."
+        )
+    print(f"\n{textwrap.fill(found.description, 118)}\n")
+
+
+def operator_table(found: Findings) -> Table:
+    """Per operator: where it runs, its share of the time, what bounds it."""
+    table = Table(title="Where the time goes", title_justify="left", header_style="bold", box=SIMPLE)
+    for name in ("operator", "NMP channels", "on NMP", "share", "prefill", "bound by", "decode", "bound by"):
+        table.add_column(name, justify="left" if name in ("operator", "bound by") else "right", no_wrap=True)
+    total = sum(op.prefill_s + op.decode_s for op in found.operators) or 1.0
+    for op in found.operators:
+        table.add_row(
+            op.operator,
+            op.channels + (" + NPU" if op.normal and op.nmp_share > 0 else ""),
+            f"{op.nmp_share:.1%}",
+            f"{(op.prefill_s + op.decode_s) / total:.1%}",
+            f"{op.prefill_s * 1e3:.4g} ms",
+            op.prefill_bound,
+            f"{op.decode_s * 1e3:.4g} ms" if op.decode_s else "hidden",
+            f"{op.side}: {op.decode_bound}",
+        )
+    return table
+
+
+def step_table(found: Findings) -> Table:
+    """What one step of each hardware parameter changes, the mapping re-optimised for each."""
+    table = Table(title="One step of the hardware", title_justify="left", header_style="bold", box=SIMPLE)
+    names = [name for name in ("latency_s", "energy_j", "area_mm2") if name in found.base]
+    for heading in ("parameter", "from", "to", *names):
+        table.add_column(heading, justify="left" if heading == "parameter" else "right", no_wrap=True)
+    for step in found.steps:
+        changes = ["nothing fits"] * len(names)
+        if step.metrics:
+            changes = [f"{step.metrics[name] / found.base[name] - 1:+.2%}" for name in names]
+        table.add_row(step.parameter, f"{step.before:g}", f"{step.after:g}", *changes)
+    return table
 
 
 def print_outcome(outcome: Outcome, folder: str) -> None:
@@ -84,7 +159,7 @@ def print_outcome(outcome: Outcome, folder: str) -> None:
     table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE)
     metrics = list(outcome.answers.metrics)
     for name in metrics:
-        table.add_column(f"{name} [{metric_unit(name)}]".replace("[", "\\["), justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True)
     for name in ("NMP channels", "PE (FPU, MHz, GB/s)", "buffers KB"):
         table.add_column(name, justify="right", no_wrap=True)
     c = outcome.front.columns
@@ -98,4 +173,6 @@ def print_outcome(outcome: Outcome, folder: str) -> None:
         )
     console.print(table)
     print(f"Best: {outcome.front.schema.text(outcome.front, 0)}")
+    if outcome.findings is not None:
+        print_findings(console, outcome, outcome.findings)
     print(f"Results are in {folder}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,35 @@ def front_picture(
         axes.set_ylim(low[1], high[1])
         words = [f"{labels[i]} ({_better(signs[i])})" for i in (a, b)]
         _dress(axes, words[0], units[a], words[1], units[b])
+        axes.legend(frameon=False, fontsize=8, loc="best")
+    _save(figure, path)
+
+
+def corners_picture(fronts: Mapping[str, Floats], labels: Sequence[str], units: Sequence[str], path: Path) -> None:
+    """The same designs' fronts under other constants: name -> (points, objectives); one panel a pair of objectives.
+
+    The first named is drawn on top in the accent colour.
+    """
+    pairs = [(a, b) for a in range(len(labels)) for b in range(a + 1, len(labels))]
+    figure = Figure(figsize=(5.4 * len(pairs), 4.2), layout="constrained")
+    marks = dict(zip(fronts, (("o", ACCENT), ("v", "#2563eb"), ("^", "#15803d")), strict=False))
+    for place, (a, b) in enumerate(pairs):
+        axes = figure.add_subplot(1, len(pairs), place + 1)
+        for rank, (name, values) in enumerate(fronts.items()):
+            mark, colour = marks[name]
+            label = f"{name} constants ({len(values)})"
+            axes.scatter(
+                values[:, a],
+                values[:, b],
+                s=20,
+                marker=mark,
+                color=colour,
+                alpha=0.75,
+                linewidths=0,
+                zorder=4 - rank,
+                label=label,
+            )
+        _dress(axes, labels[a], units[a], labels[b], units[b])
         axes.legend(frameon=False, fontsize=8, loc="best")
     _save(figure, path)
 

@@ -6,7 +6,7 @@ import json
 import math
 import platform as host
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from typing import Any
 from design.core import Batch, Evaluation, Objective
 from design.nmp import DATAFLOW, HARDWARE
 from design.workload import Workload
+from dse.corners import Corner
 from dse.export import design_table, write_table
+from dse.findings import Findings
+from dse.proof import Bound
 from dse.run_directory import write_whole
 
 VERSION = "0.1.0"
@@ -35,6 +38,8 @@ class Outcome:
     seed: int
     ended: str
     settings: Mapping[str, str]
+    bound: Bound
+    findings: Findings | None
 
 
 def write_results(folder: Path, outcome: Outcome) -> None:
@@ -63,7 +68,7 @@ def result_log(outcome: Outcome) -> str:
 
 def summary(outcome: Outcome) -> dict[str, Any]:
     """Everything of a run that fits on a page, for programs."""
-    rows = range(len(outcome.front))
+    rows, found = range(len(outcome.front)), outcome.findings
     front = [
         {"id": int(outcome.front_ids[row]), "metrics": _metrics(outcome, row)}
         | {"design": outcome.front.schema.text(outcome.front, row)}
@@ -75,8 +80,16 @@ def summary(outcome: Outcome) -> dict[str, Any]:
             "hardware": {c.name: _plain(outcome.front.columns[c.name][0]) for c in HARDWARE},
             "dataflow": _dataflow(outcome.front, 0, outcome.workload),
         }
+    if best is not None and found is not None:
+        best |= {"description": found.description, "operators": [asdict(op) for op in found.operators]}
     return {
         "best": best,
+        "model": None if found is None else asdict(found.model) | {"energy_and_area_by": found.physics},
+        "lower_bound": outcome.bound.lower_bound,
+        "gap": None if found is None else found.gap,
+        "bound": outcome.bound.how,
+        "sensitivity": [] if found is None else [asdict(step) for step in found.steps],
+        "constants": [] if found is None else [_corner(corner) for corner in found.corners],
         "front": front,
         "objectives": [{"metric": o.metric, "goal": o.goal} for o in outcome.objectives],
         "candidates": outcome.candidates,
@@ -88,6 +101,12 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "settings": dict(outcome.settings),
         "versions": versions(),
     }
+
+
+def _corner(corner: Corner) -> dict[str, Any]:
+    """How the front fares at one end of the constants."""
+    front, kept = len(corner.kept), int(corner.kept.sum())
+    return {"end": corner.name, "designs": front, "still_on_the_front": kept, "front": len(corner.rows)}
 
 
 def versions() -> dict[str, str]:

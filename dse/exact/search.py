@@ -1,0 +1,74 @@
+"""The solver as a search: the best dataflow of one device after another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from design.core import Batch, Floats, Genomes, key_bytes
+from design.nmp import HARDWARE
+from dse.exact.prove import prove
+from dse.propose import Candidates
+from dse.spaces.nmp import NmpSpace
+from evaluators.nmp_design import NmpEvaluator
+
+BUFFERS = slice(2, 5)  # genes of the buffers among those of the hardware
+
+
+class ExactSearch:
+    """Proposes the optimum of each device, the devices with the most bandwidth first. A device whose bound shows
+    that it cannot win is left early; the bound counts all the same.
+
+    Where both operator models promise that larger buffers never slow a design, only the largest are looked at.
+    """
+
+    def __init__(self, space: NmpSpace, evaluator: NmpEvaluator, metric: str) -> None:
+        self.space, self.evaluator, self.metric = space, evaluator, metric
+        genes = space.genes
+        choices = [np.arange(length) for length in genes.lengths]
+        models = (evaluator.npu, evaluator.nmp)
+        if all(getattr(model, "larger_buffers_never_slow", False) for model in models):
+            choices[BUFFERS] = [np.array([np.argmax(sizes)]) for sizes in genes.space.choices[BUFFERS]]
+        grid = np.stack([index.ravel() for index in np.meshgrid(*choices, indexing="ij")], axis=1)
+        c = genes.decode(grid)
+        promise = c["nmp_channels"] * c["pe_gbps"]
+        self._devices = grid[np.argsort(-promise, kind="stable")]
+        self._next, self._best = 0, np.inf
+        self._bounds: list[float | None] = []
+
+    @property
+    def devices(self) -> int:
+        """How many there are."""
+        return len(self._devices)
+
+    @property
+    def bound(self) -> float | None:
+        """No design of the space is below this; None while devices are left or one has no bound."""
+        if len(self._bounds) < self.devices:
+            return None
+        known = [bound for bound in self._bounds if bound is not None]
+        return min(known) if len(known) == self.devices else None
+
+    def ask(self) -> Candidates | None:
+        """See `Search`."""
+        while self._next < self.devices:
+            columns = self.space.genes.decode(self._devices[self._next : self._next + 1])
+            self._next += 1
+            proof = prove(self.space, self.evaluator, columns, self.metric, beat=self._best)
+            self._bounds.append(proof.lower_bound)
+            self._best = min(self._best, proof.value)
+            if proof.design is not None:
+                return candidates(self.space, proof.design)
+        return None
+
+    def tell(self, genomes: Genomes, values: Floats, violation: Floats) -> None:
+        """See `Search`. What the evaluator says is known already."""
+
+
+def candidates(space: NmpSpace, batch: Batch) -> Candidates:
+    """Designs as a search proposes them."""
+    return Candidates(space.encode(batch), batch, key_bytes(space.schema.key(batch)))
+
+
+def hardware_of(batch: Batch, row: int) -> dict[str, np.ndarray]:
+    """The hardware columns of one design, each (1,)."""
+    return {column.name: batch.columns[column.name][row : row + 1] for column in HARDWARE}

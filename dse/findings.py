@@ -1,0 +1,97 @@
+"""What a finished run has to say beside its front: proof, whole-model figures, explanation, what would change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from design.core import Batch, Evaluation
+from design.metrics import METRICS
+from dse.archive import Archive
+from dse.corners import Corner, corner_fronts
+from dse.proof import Bound
+from dse.report.answer import WholeModel, describe, whole_model
+from dse.sensitivity import Step, base_metrics, steps
+from dse.setup import Problem
+from dse.store import Store
+from evaluators.account import OperatorAccount, accounts
+
+POOL = 20_000  # designs that the fronts at the ends of the constants are chosen from
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Of the best design of a run. Empty lists: not worked out, or nothing to say."""
+
+    bound: Bound
+    gap: float | None
+    model: WholeModel
+    physics: str  # the evaluator that said energy and area
+    operators: list[OperatorAccount]
+    description: str
+    base: dict[str, float] = field(default_factory=dict)  # the same device, its mapping made anew as in `steps`
+    steps: list[Step] = field(default_factory=list)
+    corners: list[Corner] = field(default_factory=list)
+
+
+def findings(
+    problem: Problem,
+    archive: Archive,
+    front: Batch,
+    answers: Evaluation,
+    bound: Bound,
+    pool: Batch | None,
+    full: bool,
+    stop: Callable[[], bool] = lambda: False,
+) -> Findings | None:
+    """For the front's first design; None where there is none. Sensitivity and corners are left out unless `full`,
+    or when `stop` says so."""
+    if not len(front):
+        return None
+    best = front.take(np.array([0]))
+    times = {name: float(values[0]) for name, values in answers.metrics.items()}
+    physical = problem.physical.evaluate(best, seed=problem.effort.seed)
+    physics = {name: float(values[0]) for name, values in physical.metrics.items()}
+    operators = accounts(problem.evaluator, best)
+    gap = None
+    if bound.lower_bound is not None and bound.lower_bound > 0:
+        gap = float(archive.values[0, 0]) / bound.lower_bound - 1
+    base: dict[str, float] = {}
+    found = []
+    if full:
+        base = base_metrics(problem.make_space, problem.evaluator, problem.objectives[0], best) or {}
+        for step in steps(problem.make_space, problem.hardware, problem.evaluator, problem.objectives[0], best):
+            found.append(step)
+            if stop():
+                break
+    corners = []
+    if full and pool is not None and _depends_on_constants(problem):
+        at = {corner: problem.evaluator_at(corner) for corner in ("low", "high")}
+        corners = corner_fronts(at, problem.objectives, pool, len(front), problem.effort.seed)
+    return Findings(
+        bound=bound,
+        gap=gap,
+        model=whole_model(problem.workload, times, physics),
+        physics=problem.physical.name,
+        operators=operators,
+        description=describe(best, problem.workload, problem.platform, operators),
+        base=base,
+        steps=found,
+        corners=corners,
+    )
+
+
+def _depends_on_constants(problem: Problem) -> bool:
+    """Whether the front can look otherwise with other energy and area constants."""
+    if len(problem.objectives) < 2 or problem.evaluator is not problem.physical:
+        return False
+    needs = {need for o in problem.objectives for need in METRICS[o.metric].needs or (o.metric,)}
+    return bool(needs & {"energy_j", "area_mm2"})
+
+
+def pool_of(problem: Problem, store: Store, front: Batch) -> Batch:
+    """The front, then an even choice of all feasible designs of the run."""
+    rows = store.even_choice_of_genomes(POOL)
+    return Batch.concat([front, problem.space.decode(rows)]) if len(rows) else front

@@ -1,0 +1,66 @@
+"""How far from the optimum the best design of a run can be at most, and whether the proof found a better one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from design.core import Batch, Objective
+from dse.archive import Archive
+from dse.engine import Search
+from dse.exact.prove import provable, prove
+from dse.exact.search import ExactSearch, hardware_of
+from dse.space import Space
+from dse.spaces.nmp import NmpSpace
+from evaluators.nmp_design import NmpEvaluator
+
+
+@dataclass(frozen=True)
+class Bound:
+    """For the first objective. `lower_bound` None: none is known. `better` is a design that beats the search's best.
+    `how` says in words where the bound comes from, or why there is none."""
+
+    lower_bound: float | None
+    how: str
+    better: Batch | None = None
+
+
+def bound_of_run(
+    space: Space,
+    evaluator: NmpEvaluator,
+    objectives: tuple[Objective, ...],
+    search: Search,
+    archive: Archive,
+    full: bool,
+) -> Bound:
+    """The bound that a run can state; a device's own is only worked out when the report is to be `full`."""
+    first = objectives[0]
+    best = None if archive.genomes is None or not len(archive.genomes) else archive.genomes[:1]
+    if first.sign < 0:
+        return Bound(None, "the first objective is maximised")
+    if space.size is not None and archive.candidates >= space.size and best is not None:
+        return Bound(float(archive.values[0, 0]), "every design of the space was evaluated")
+    if isinstance(search, ExactSearch):
+        if search.bound is None:
+            return Bound(None, "not all devices were solved")
+        return Bound(_finite(search.bound), "optimum of every device, by relaxation and branch and bound")
+    if not isinstance(space, NmpSpace) or not provable(first):
+        return Bound(None, f"no solver for {first.metric}")
+    if space.genes.size > 1:
+        return Bound(None, "hardware is explored too: --algorithm exact bounds every device")
+    if not full or best is None:
+        return Bound(
+            None, "no time or wish for a proof (--report full)" if best is not None else "nothing feasible was found"
+        )
+    known = space.decode(best)
+    proof = prove(space, evaluator, hardware_of(known, 0), first.metric, known)
+    won = proof.design is not None and proof.value < float(archive.values[0, 0]) * (1 - 1e-12)
+    how = "relaxation over all dataflows of this device, by dynamic programming and branch and bound"
+    if proof.lower_bound is None:
+        return Bound(None, "the layer has too many operators for the solver")
+    return Bound(_finite(proof.lower_bound), how, proof.design if won else None)
+
+
+def _finite(bound: float) -> float | None:
+    return bound if np.isfinite(bound) else None

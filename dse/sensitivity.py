@@ -1,0 +1,113 @@
+"""What one step up or down in each hardware parameter would change, the mapping made anew for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from design.core import Batch, Objective, Status
+from design.device import HardwareSpace, Processors
+from design.nmp import HARDWARE
+from dse.engine import Effort, make_search
+from dse.exact.prove import provable, prove
+from dse.explore import Limits, explore
+from dse.space import Space
+from dse.spaces.hardware import GENES
+from dse.spaces.nmp import NmpSpace
+from evaluators.nmp_design import NmpEvaluator
+
+MakeSpace = Callable[[HardwareSpace], Space]
+SEARCH = Effort(population=100, topk=50, mutate_ratio=1.0, seed=1)
+GENERATIONS = 10  # where the objective has no solver
+
+
+@dataclass(frozen=True)
+class Step:
+    """One parameter moved from one value to another. `metrics` are of the best design there; empty where none
+    is feasible or the step leaves the platform."""
+
+    parameter: str
+    before: float
+    after: float
+    metrics: dict[str, float]
+
+
+def steps(
+    make_space: MakeSpace,
+    hardware: HardwareSpace,
+    evaluator: NmpEvaluator,
+    objective: Objective,
+    best: Batch,
+) -> Iterator[Step]:
+    """All steps from the device of `best` (one row). `make_space` builds the space of a hardware space.
+
+    A parameter steps to the next value among the choices in `hardware`, if it has several there, else doubles or
+    halves (NMP channels: one more or fewer).
+    """
+    now = {column.name: best.columns[column.name][0] for column in HARDWARE}
+    offered = {
+        "nmp_channels": hardware.nmp_channels,
+        "input_kb": hardware.input_kb,
+        "weight_kb": hardware.weight_kb,
+        "output_kb": hardware.output_kb,
+    }
+    for column in HARDWARE:
+        name, value = column.name, float(now[column.name])
+        choices = sorted(offered.get(name, ()))
+        for sign in (-1, 1):
+            if len(choices) > 1:
+                place = choices.index(now[name]) + sign
+                if not 0 <= place < len(choices):
+                    continue
+                after = float(choices[place])
+            else:
+                after = value + sign if name == "nmp_channels" else value * 2.0**sign
+            if (after != int(after) and column.dtype == "i8") or after <= 0:
+                continue
+            moved = {key: float(old) for key, old in now.items()} | {name: after}
+            metrics = _best(make_space, moved, evaluator, objective)
+            if metrics is not None:
+                yield Step(name, value, after, metrics)
+
+
+def base_metrics(
+    make_space: MakeSpace, evaluator: NmpEvaluator, objective: Objective, best: Batch
+) -> dict[str, float] | None:
+    """What the steps compare with: the device of `best` with its mapping made anew in the same way."""
+    now = {column.name: float(best.columns[column.name][0]) for column in HARDWARE}
+    return _best(make_space, now, evaluator, objective)
+
+
+def _best(
+    make_space: MakeSpace,
+    device: dict[str, float],
+    evaluator: NmpEvaluator,
+    objective: Objective,
+) -> dict[str, float] | None:
+    """Metrics of the best design on one device; {} where none fits, None where the device cannot be."""
+    if device["nmp_channels"] > evaluator.platform.total_channels:
+        return None
+    space = make_space(
+        HardwareSpace(
+            (int(device["nmp_channels"]),),
+            (Processors(int(device["fpus"]), device["mhz"], device["pe_gbps"]),),
+            (int(device["input_kb"]),),
+            (int(device["weight_kb"]),),
+            (int(device["output_kb"]),),
+        )
+    )
+    if isinstance(space, NmpSpace) and provable(objective):
+        one = space.genes.decode(np.zeros((1, GENES), dtype=np.int64))
+        design = prove(space, evaluator, one, objective.metric).design
+    else:
+        search = make_search(space, SEARCH, "auto", 1, SEARCH.population * GENERATIONS)
+        archive, _ = explore(search, evaluator, [objective], Limits(GENERATIONS), SEARCH.seed)
+        found = archive.genomes is not None and len(archive.genomes)
+        design = space.decode(archive.genomes[:1]) if found and archive.genomes is not None else None
+    if design is None:
+        return {}
+    answer = evaluator.evaluate(design, seed=0)
+    assert answer.status[0] == Status.OK
+    return {name: float(values[0]) for name, values in answer.metrics.items()}
