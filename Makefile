@@ -21,6 +21,9 @@ check: ## ruff, mypy and pytest in the environment that is there
 bench: $(VENV)/core ## table of speeds and search quality, in CPU seconds
 	$(BIN)/python -m tests.bench
 
+grid: $(VENV)/core ## prove the published grid: gaps and CPU seconds
+	$(BIN)/python -m tests.grid
+
 format: ## let ruff lay out the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -39,4 +42,4 @@ $(VENV)/all: requirements.txt requirements-core.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $(VENV)/core $@
 
-.PHONY: help run test check bench format clean
+.PHONY: help run test check bench grid format clean

@@ -29,6 +29,7 @@ class Findings:
     gap: float | None
     model: WholeModel
     physics: str  # the evaluator that said energy and area
+    second: WholeModel | None  # by that evaluator, where the run's own is another
     operators: list[OperatorAccount]
     description: str
     base: dict[str, float] = field(default_factory=dict)  # the same device, its mapping made anew as in `steps`
@@ -75,6 +76,7 @@ def findings(
         gap=gap,
         model=whole_model(problem.workload, times, physics),
         physics=problem.physical.name,
+        second=None if problem.physical is problem.evaluator else whole_model(problem.workload, physics, physics),
         operators=operators,
         description=describe(best, problem.workload, problem.platform, operators),
         base=base,

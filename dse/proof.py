@@ -44,7 +44,9 @@ def bound_of_run(
     if isinstance(search, ExactSearch):
         if search.bound is None:
             return Bound(None, "not all devices were solved")
-        return Bound(_finite(search.bound), "optimum of every device, by relaxation and branch and bound")
+        return Bound(
+            _finite(search.bound), "all dataflows of every device, by dynamic programming and branch and bound"
+        )
     if not isinstance(space, NmpSpace) or not provable(first):
         return Bound(None, f"no solver for {first.metric}")
     if space.genes.size > 1:
@@ -56,7 +58,7 @@ def bound_of_run(
     known = space.decode(best)
     proof = prove(space, evaluator, hardware_of(known, 0), first.metric, known)
     won = proof.design is not None and proof.value < float(archive.values[0, 0]) * (1 - 1e-12)
-    how = "relaxation over all dataflows of this device, by dynamic programming and branch and bound"
+    how = "all dataflows of this device, by dynamic programming and branch and bound"
     if proof.lower_bound is None:
         return Bound(None, "the layer has too many operators for the solver")
     return Bound(_finite(proof.lower_bound), how, proof.design if won else None)

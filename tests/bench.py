@@ -24,6 +24,7 @@ from dse.explore import Limits, explore
 from dse.settings import Settings, read_settings
 from dse.setup import Problem, build
 from dse.store import Store
+from tests.grid import Point, solve
 
 POINT = {
     "model-type": "llama",
@@ -111,8 +112,14 @@ def main() -> None:
                 (f"whole run, {generations} x {population:,}", f"{value:,.0f} /CPU-s", f"{value / published:,.0f} x")
             )
         rows += quality(problem, folder)
+        rows += physical_rates() + solver()
         options = [f"--{name}={text}" for name, text in POINT.items()]
-        options += ["--population-num-per-generation=2500", "--num-generations=10", f"--dse-output-dir={folder}/cli"]
+        options += [
+            "--population-num-per-generation=2500",
+            "--num-generations=10",
+            "--report=brief",
+            f"--dse-output-dir={folder}/cli",
+        ]
         seconds, megabytes = child_cost(["main.py", *options])
     rows.append(
         ("main.py, 10 x 2,500: everything", f"{25_000 / seconds:,.0f} /CPU-s", f"{PUBLISHED_S / seconds:,.0f} x")
@@ -144,6 +151,26 @@ def quality(problem: Problem, folder: Path) -> list[tuple[str, str, str]]:
                     f"{100 * (np.median(best) / PUBLISHED_LATENCY - 1):+.2f} % of the published {PUBLISHED_LATENCY}",
                 )
             )
+    return rows
+
+
+def physical_rates() -> list[tuple[str, str, str]]:
+    """Evaluator buffered beside the roofline, on the same designs."""
+    found = []
+    for name in ("roofline", "buffered"):
+        problem = build(settings(evaluator=name))
+        batch = problem.space.decode(problem.space.sample(BATCH, np.random.default_rng(1)))
+        found.append(rate(BATCH, lambda b=batch, e=problem.evaluator: e.evaluate(b, seed=1)))  # type: ignore[misc]
+    text = f"{found[1] / found[0]:.2f} x roofline"
+    return [("evaluate, buffered", f"{found[1]:,.0f} /CPU-s", text)]
+
+
+def solver() -> list[tuple[str, str, str]]:
+    """The exact solver on the point of comparison."""
+    rows = []
+    for evaluator in ("roofline", "buffered"):
+        solved = solve(Point("", "llama", "sg", 4, 6, (8, 600, 25.6)), evaluator)
+        rows.append((f"exact solver, {evaluator}", f"{solved.cpu_s:.2f} CPU-s", f"gap {solved.gap:.1e}"))
     return rows
 
 

@@ -84,10 +84,13 @@ def print_findings(console: Console, outcome: Outcome, found: Findings) -> None:
         ("per token", f"{model.token_s * 1e3:.4g} ms ({model.tokens_per_s:.4g} tokens/s, all sequences)"),
         ("prompt and all tokens", f"{model.answer_s:.4g} s"),
     ]
+    if found.second is not None:
+        other = f"{found.second.ttft_s:.4g} s to the first token, {found.second.token_s * 1e3:.4g} ms per token"
+        known.append((f"this design by {found.physics}", other))
     if model.joule_per_token is not None:
-        known.append(("energy", f"{model.joule_per_token:.4g} J/token, {model.watts:.4g} W"))
+        known.append(("energy", f"{model.joule_per_token:.4g} J/token, {model.watts:.4g} W (by {found.physics})"))
     if model.area_mm2 is not None:
-        known.append(("NMP logic and buffers", f"{model.area_mm2:.4g} mm2 (energy and area by {found.physics})"))
+        known.append(("NMP logic and buffers", f"{model.area_mm2:.4g} mm2"))
     if outcome.bound.lower_bound is not None and found.gap is not None:
         least = f"no design is below {outcome.bound.lower_bound:.6g}"
         bound = f"at most {max(found.gap, 0):.2%} above the optimum ({least})"
@@ -95,9 +98,11 @@ def print_findings(console: Console, outcome: Outcome, found: Findings) -> None:
         bound = "no bound"
     known.append(("proof", f"{bound}: {outcome.bound.how}"))
     for name, value in known:
-        print(f"  {name:<22} {value}")
+        print(f"  {name:<24} {value}")
+    print("\nWhere the time of a layer goes:")
     console.print(operator_table(found))
     if found.steps:
+        print("One step of the hardware, the mapping re-optimised for each:")
         console.print(step_table(found))
     for corner in found.corners:
         print(
@@ -109,7 +114,7 @@ def print_findings(console: Console, outcome: Outcome, found: Findings) -> None:
 
 def operator_table(found: Findings) -> Table:
     """Per operator: where it runs, its share of the time, what bounds it."""
-    table = Table(title="Where the time goes", title_justify="left", header_style="bold", box=SIMPLE)
+    table = Table(header_style="bold", box=SIMPLE)
     for name in ("operator", "NMP channels", "on NMP", "share", "prefill", "bound by", "decode", "bound by"):
         table.add_column(name, justify="left" if name in ("operator", "bound by") else "right", no_wrap=True)
     total = sum(op.prefill_s + op.decode_s for op in found.operators) or 1.0
@@ -129,7 +134,7 @@ def operator_table(found: Findings) -> Table:
 
 def step_table(found: Findings) -> Table:
     """What one step of each hardware parameter changes, the mapping re-optimised for each."""
-    table = Table(title="One step of the hardware", title_justify="left", header_style="bold", box=SIMPLE)
+    table = Table(header_style="bold", box=SIMPLE)
     names = [name for name in ("latency_s", "energy_j", "area_mm2") if name in found.base]
     for heading in ("parameter", "from", "to", *names):
         table.add_column(heading, justify="left" if heading == "parameter" else "right", no_wrap=True)

@@ -12,6 +12,7 @@ from matplotlib.ticker import EngFormatter, StrMethodFormatter
 
 from design.core import Floats
 
+PREFIXED = ("s", "J", "W")
 INK, ACCENT, QUIET = "#1f2933", "#c2410c", "#9aa5b1"
 
 
@@ -143,8 +144,9 @@ def _dress(axes: Any, x: str, x_unit: str, y: str, y_unit: str) -> None:
     axes.set_ylabel(y, color=INK)
     for axis, unit in ((axes.xaxis, x_unit), (axes.yaxis, y_unit)):
         axis.set_tick_params(labelsize=8, colors=INK)
-        # A prefix needs a unit to stand before: 60 ms, but 0.06 of no unit.
-        axis.set_major_formatter(EngFormatter(unit) if unit else StrMethodFormatter("{x:,.4g}"))
+        # A prefix needs a plain unit to stand before: 60 ms, but 0.06 mm2 and 0.06 of no unit.
+        plain = StrMethodFormatter(f"{{x:,.4g}} {unit}".rstrip())
+        axis.set_major_formatter(EngFormatter(unit) if unit in PREFIXED else plain)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -85,6 +85,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
     return {
         "best": best,
         "model": None if found is None else asdict(found.model) | {"energy_and_area_by": found.physics},
+        "model_by_buffered": None if found is None or found.second is None else asdict(found.second),
         "lower_bound": outcome.bound.lower_bound,
         "gap": None if found is None else found.gap,
         "bound": outcome.bound.how,
