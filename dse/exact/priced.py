@@ -9,7 +9,7 @@ operators, each of which then chooses its cut alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from itertools import chain, combinations
 from typing import NamedTuple
 
@@ -124,14 +124,16 @@ class Views:
     def __init__(self, tables: Tables, strata: Strata) -> None:
         self.tables, self.strata = tables, strata
         self.linear = [_linear(t, tables.weight, u) for t, u in zip(tables.on_nmp, tables.on_npu, strict=True)]
-        self._known: dict[tuple[int, int, bool], View] = {}
+        self._views: dict[tuple[int, int, bool], View] = {}
+        # Strata at no price, which come up in every node: (operators, channels, unit, price, target, ranges).
+        self.free: dict[tuple[Hashable, ...], Chain] = {}
 
     def of(self, some: int, channels: int, unit: bool) -> View:
         """The view of one stratum's options."""
         key = (some, channels, unit)
-        if key not in self._known:
-            self._known[key] = self._view(members(some), self.strata.options(some, channels, unit))
-        return self._known[key]
+        if key not in self._views:
+            self._views[key] = self._view(members(some), self.strata.options(some, channels, unit))
+        return self._views[key]
 
     def _view(self, operators: tuple[int, ...], options: Options) -> View:
         t, held, normal = self.tables, options.held, options.normal
@@ -161,7 +163,7 @@ class Priced:
         self.tables, self.sets, self.strata = views.tables, sets, views.strata
         self.views, self.limit, self.price, self.ranges = views, limit, price, ranges
         self._chains: dict[tuple[int, int, bool, bool], Chain] = {}
-        self._strata: dict[tuple[int, int, bool, bool], Chain] = {}
+        self._strata: dict[tuple[Hashable, ...], Chain] = {}
         self._rest: dict[int, tuple[float, CountedPlan]] = {0: (0.0, ())}
 
     def solve(self) -> tuple[float, CountedPlan]:
@@ -237,13 +239,16 @@ class Priced:
         return self._chains[key]
 
     def _stratum(self, some: int, channels: int, unit: bool, on: bool) -> Chain:
-        key = (some, channels, unit, on)
-        if key not in self._strata:
-            operators = members(some)
+        operators = members(some)
+        price = self.price if on else 0.0
+        ranges = tuple(self.ranges[i] for i in operators)
+        key = (some, channels, unit, price, self.limit.target if price else None, ranges)
+        known = self._strata if price else self.views.free
+        if key not in known:
             mixed = len(operators) == 1 and unit and channels and not self.strata.specpim
             found = self._one(operators[0], channels, on) if mixed else self._many(some, channels, unit, on)
-            self._strata[key] = found
-        return self._strata[key]
+            known[key] = found
+        return known[key]
 
     def _one(self, i: int, held: int, on: bool) -> Chain:
         """A mixed operator alone: every cut is looked at."""

@@ -21,7 +21,7 @@ from dse.spaces.nmp import NmpSpace
 from evaluators.nmp_design import NmpEvaluator
 
 PHASES = {"latency_s": (True, True), "prefill_s": (True, False), "decode_s": (False, True)}
-MOST_DOWNSETS = 2000  # beyond which the recursion takes too long
+MOST_DOWNSETS = 300  # beyond which the recursion takes too long
 EXACT = 1 + 1e-9  # value over bound where nothing is left to prove
 ENOUGH = 2e-4  # gap at which branching ends
 NODES = 48  # of branch and bound
@@ -97,6 +97,7 @@ class Solver:
             bound = max(bound, self._listed())
         if self._open(bound):
             self._fill([design])
+            self._simple()
             memory = MemoryBound(self.tables, self.sets, self.relaxation.strata, self._offer_counted)
             bound = max(bound, memory.solve(NODES, ENOUGH))
         return Proof(min(bound, self.value), self.value, self.design)
@@ -109,6 +110,16 @@ class Solver:
         """Consider these plans with their cuts improved. Returns the latency to beat."""
         self._fill([self.realiser.design(plan) for plan in plans])
         return min(self.value, self.beat)
+
+    def _simple(self) -> None:
+        """Consider the simple designs that searches start from, the best with its cuts improved."""
+        simple = self.space.decode(self.space.starts())
+        same = [np.isin(simple.columns[name], values) for name, values in self.hardware.items() if "kb" not in name]
+        simple = simple.take(np.flatnonzero(np.all(same, axis=0)))
+        columns = dict(simple.columns) | {k: np.repeat(v, len(simple)) for k, v in self.hardware.items()}
+        self.offer(Batch(simple.schema, columns))
+        if self.design is not None:
+            self.offer(fill(self.design, self.evaluator, self.space.workload, self.metric))
 
     def _fill(self, designs: list[Plan]) -> None:
         for design in designs if self._filled < FILLED else ():
