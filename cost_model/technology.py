@@ -20,7 +20,6 @@ from design.loader import read_object
 
 SCALING: dict[str, Callable[[float], float]] = {"none": lambda _: 1.0, "energy": lambda r: r, "area": lambda r: r * r}
 STATUSES = ("sourced", "assumed")
-CORNERS = ("low", "nominal", "high")
 BUFFER_KB = 32.0  # the size that `sram_pj_bit` is stated at
 
 

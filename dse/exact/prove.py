@@ -16,7 +16,7 @@ from dse.exact.plan import Plan, plan_batch
 from dse.exact.realise import Realiser
 from dse.exact.relaxation import CountedPlan, Relaxation
 from dse.exact.sets import OperatorSets
-from dse.exact.tables import Tables, operator_tables
+from dse.exact.tables import NEVER_S, Tables, operator_tables
 from dse.spaces.nmp import NmpSpace
 from evaluators.nmp_design import NmpEvaluator
 
@@ -100,6 +100,8 @@ class Solver:
             self._simple()
             memory = MemoryBound(self.tables, self.sets, self.relaxation.strata, self._offer_counted)
             bound = max(bound, memory.solve(NODES, ENOUGH))
+        if bound >= NEVER_S:
+            bound = np.inf
         return Proof(min(bound, self.value), self.value, self.design)
 
     def _open(self, bound: float) -> bool:

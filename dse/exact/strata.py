@@ -13,7 +13,7 @@ import numpy as np
 
 from design.core import Bools, Floats, Ints
 from dse.exact.sets import compositions, members
-from dse.exact.tables import Tables
+from dse.exact.tables import NEVER_S, Tables
 
 BISECTIONS = 60  # halvings until a double has no more digits
 
@@ -117,7 +117,7 @@ def _staircase(nmp: Floats, npu: Floats) -> Staircase:
     """From (held, granules, nodes) tables. An operator that cannot be cut has a stair that is never worth it."""
     inner_nmp, inner_npu = nmp[:, 1:-1].swapaxes(1, 2), npu[:, 1:-1].swapaxes(1, 2)
     if not inner_nmp.shape[2]:
-        never = np.full((*inner_nmp.shape[:2], 1), 1e300)
+        never = np.full((*inner_nmp.shape[:2], 1), NEVER_S)
         return Staircase(never, never)
     order = np.argsort(inner_nmp, axis=2, kind="stable")
     rising = np.take_along_axis(inner_nmp, order, axis=2)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from design.core import Floats
 from evaluators.nmp_design import HARDWARE_NAMES, NmpEvaluator
 
+NEVER_S = 1e200  # seconds of what cannot be
+
 
 @dataclass(frozen=True)
 class Tables:
@@ -45,7 +47,9 @@ def operator_tables(
     workload, platform = evaluator.workload, evaluator.platform
     n = int(hardware["nmp_channels"][0])
     normal = platform.total_channels - n
-    on_nmp, on_npu, prefill = [], [], []
+    on_nmp: list[Floats] = []
+    on_npu: list[Floats] = []
+    prefill: list[Floats] = []
     count = len(workload.operators)
     device = evaluator.device({name: hardware[name] for name in HARDWARE_NAMES})
     for i, op in enumerate(workload.operators):
@@ -61,8 +65,10 @@ def operator_tables(
         }
         _, nmp, npu = evaluator.operator_costs(columns, np.broadcast_to(held, (count, len(held))), device, only=i)
         nodes = evaluator.decode.rows[:, i] - evaluator.decode.rows[0, i]  # rows of this operator alone
-        on_nmp.append(np.stack([nmp.latency_s[node].reshape(shape) for node in nodes], axis=-1))
-        on_npu.append(np.stack([npu.latency_s[node].reshape(shape) for node in nodes], axis=-1))
+        # What a model gives no cost for is never worth it.
+        for tables, cost in ((on_nmp, nmp), (on_npu, npu)):
+            seconds = np.nan_to_num(cost.latency_s, nan=NEVER_S, posinf=NEVER_S)
+            tables.append(np.stack([seconds[node].reshape(shape) for node in nodes], axis=-1))
         prefill.append(_prefill(evaluator, hardware, i, n, normal) * prefill_counts)
     return Tables(
         nmp=n,
@@ -81,4 +87,4 @@ def _prefill(evaluator: NmpEvaluator, hardware: Mapping[str, NDArray], i: int, n
     reach = np.arange(n + 1)[:, None] + normal * np.arange(2)[None, :]
     device = evaluator.device({name: hardware[name] for name in HARDWARE_NAMES})
     seconds: Floats = evaluator.npu.cost(B, M, N, K, np.maximum(reach, 1), device).latency_s
-    return np.where(reach > 0, seconds, 1e300)
+    return np.where(reach > 0, np.nan_to_num(seconds, nan=NEVER_S, posinf=NEVER_S), NEVER_S)

@@ -158,7 +158,7 @@ def print_outcome(outcome: Outcome, folder: str) -> None:
         f"{outcome.cpu_seconds:.2f} CPU-s), {outcome.ended}"
     )
     if not count:
-        print("No feasible design was found: every candidate breaks a constraint (see reason in the store).")
+        print("No feasible design was found; the store has the reason for every candidate.")
         return
     title = "Best design" if len(outcome.objectives) == 1 else f"Pareto front: {min(count, 10)} of {count} designs"
     table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE)
