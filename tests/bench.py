@@ -24,6 +24,7 @@ from dse.explore import Limits, explore
 from dse.settings import Settings, read_settings
 from dse.setup import Problem, build
 from dse.store import Store
+from evaluators.buffered import BufferedEvaluator
 from tests.grid import Point, solve
 
 POINT = {
@@ -162,7 +163,24 @@ def physical_rates() -> list[tuple[str, str, str]]:
         batch = problem.space.decode(problem.space.sample(BATCH, np.random.default_rng(1)))
         found.append(rate(BATCH, lambda b=batch, e=problem.evaluator: e.evaluate(b, seed=1)))  # type: ignore[misc]
     text = f"{found[1] / found[0]:.2f} x roofline"
-    return [("evaluate, buffered", f"{found[1]:,.0f} /CPU-s", text)]
+    return [("evaluate, buffered", f"{found[1]:,.0f} /CPU-s", text), *growing_context()]
+
+
+def growing_context() -> list[tuple[str, str, str]]:
+    """Worst error of the decode priced at a few contexts against every token, over random designs."""
+    problem = build(settings(evaluator="buffered"))
+    batch = problem.space.decode(problem.space.sample(300, np.random.default_rng(1)))
+    constants = problem.technology.constants()
+
+    def decode(nodes: int) -> np.ndarray:
+        evaluator = BufferedEvaluator(problem.workload, problem.platform, constants, nodes=nodes)
+        return evaluator.evaluate(batch, seed=1).metrics["decode_s"]
+
+    exact = decode(problem.workload.generated)
+    return [
+        (f"decode at {nodes} contexts, worst error", f"{np.abs(decode(nodes) / exact - 1).max():.2%}", "of every token")
+        for nodes in (1, 4)
+    ]
 
 
 def solver() -> list[tuple[str, str, str]]:

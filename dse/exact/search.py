@@ -27,7 +27,8 @@ class ExactSearch:
         genes = space.genes
         choices = [np.arange(length) for length in genes.lengths]
         models = (evaluator.npu, evaluator.nmp)
-        if all(getattr(model, "larger_buffers_never_slow", False) for model in models):
+        self._largest_only = all(getattr(model, "larger_buffers_never_slow", False) for model in models)
+        if self._largest_only:
             choices[BUFFERS] = [np.array([np.argmax(sizes)]) for sizes in genes.space.choices[BUFFERS]]
         grid = np.stack([index.ravel() for index in np.meshgrid(*choices, indexing="ij")], axis=1)
         c = genes.decode(grid)
@@ -58,7 +59,10 @@ class ExactSearch:
             self._bounds.append(proof.lower_bound)
             self._best = min(self._best, proof.value)
             if proof.design is not None:
-                return candidates(self.space, self._with_least_buffers(proof.design, proof.value))
+                design = proof.design
+                if self._largest_only:
+                    design = self._with_least_buffers(design, proof.value)
+                return candidates(self.space, design)
         return None
 
     def _with_least_buffers(self, design: Batch, value: float) -> Batch:
