@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from design.core import Batch, Evaluation
+from design.core import Batch, Evaluation, Status
 from design.metrics import METRICS
 from dse.archive import Archive
 from dse.corners import Corner, corner_fronts
@@ -71,12 +71,15 @@ def findings(
     if full and pool is not None and _depends_on_constants(problem):
         at = {corner: problem.evaluator_at(corner) for corner in ("low", "high")}
         corners = corner_fronts(at, problem.objectives, pool, len(front), problem.effort.seed)
+    second = None
+    if problem.physical is not problem.evaluator and physical.status[0] != Status.FAILED:
+        second = whole_model(problem.workload, physics, physics)
     return Findings(
         bound=bound,
         gap=gap,
         model=whole_model(problem.workload, times, physics),
         physics=problem.physical.name,
-        second=None if problem.physical is problem.evaluator else whole_model(problem.workload, physics, physics),
+        second=second,
         operators=operators,
         description=describe(best, problem.workload, problem.platform, operators),
         base=base,

@@ -9,6 +9,7 @@ import numpy as np
 
 from design.core import Batch, Objective, Status
 from design.device import HardwareSpace, Processors
+from design.errors import InputError
 from design.nmp import HARDWARE
 from dse.engine import Effort, make_search
 from dse.exact.prove import provable, prove
@@ -87,17 +88,17 @@ def _best(
     objective: Objective,
 ) -> dict[str, float] | None:
     """Metrics of the best design on one device; {} where none fits, None where the device cannot be."""
-    if device["nmp_channels"] > evaluator.platform.total_channels:
-        return None
-    space = make_space(
-        HardwareSpace(
-            (int(device["nmp_channels"]),),
-            (Processors(int(device["fpus"]), device["mhz"], device["pe_gbps"]),),
-            (int(device["input_kb"]),),
-            (int(device["weight_kb"]),),
-            (int(device["output_kb"]),),
-        )
+    hardware = HardwareSpace(
+        (int(device["nmp_channels"]),),
+        (Processors(int(device["fpus"]), device["mhz"], device["pe_gbps"]),),
+        (int(device["input_kb"]),),
+        (int(device["weight_kb"]),),
+        (int(device["output_kb"]),),
     )
+    try:
+        space = make_space(hardware)
+    except InputError:  # more channels than there are, or none left that the dataflow needs
+        return None
     if isinstance(space, NmpSpace) and provable(objective):
         one = space.genes.decode(np.zeros((1, GENES), dtype=np.int64))
         design = prove(space, evaluator, one, objective.metric).design

@@ -18,8 +18,6 @@ from dse.exact.relaxation import Relaxation, pareto
 from dse.exact.sets import OperatorSets, compositions, members, subsets
 from dse.exact.tables import Tables
 
-FULL = 1 + 1e-12  # of a channel: a sum that rounds to a little more is not over
-
 
 class TooMany(Exception):
     """The listing would not fit its limit."""
@@ -47,8 +45,8 @@ class Exhaustive:
         self.best, self.apart, self.limit = best, apart, limit
         self._nodes = len(tables.weight)
         self._chains: dict[tuple[int, int, bool], Listed] = {}
-        self._rooms = np.full(tables.nmp if apart else 1, tables.channel_bytes * (1 if apart else tables.nmp))
-        self._rooms = np.append(self._rooms, tables.channel_bytes * tables.normal) * FULL
+        self._rooms = np.full(tables.nmp if apart else 1, tables.room * (1 if apart else tables.nmp))
+        self._rooms = np.append(self._rooms, tables.room * tables.normal)
         stored = sum(b * s for b, s in zip(tables.granule_bytes, tables.steps, strict=True))
         # Columns that cannot overflow need no account; without them more ways compare.
         self._loads = self._rooms < stored

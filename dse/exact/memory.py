@@ -115,7 +115,7 @@ class MemoryBound:
                     loads[channel] += self.tables.granule_bytes[i] * u / len(own)
                     if len(own) < self.tables.nmp:
                         apart[channel][i] = self.tables.granule_bytes[i] * u / len(own)
-        if not len(loads) or loads.max() <= self.tables.channel_bytes:
+        if not len(loads) or loads.max() <= self.tables.room:
             return None
         on_it = apart[int(np.argmax(loads))]
         return max(on_it, key=lambda i: on_it[i]) if on_it else None

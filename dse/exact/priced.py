@@ -66,14 +66,14 @@ class Limit(NamedTuple):
 
 def all_channels(tables: Tables) -> Limit:
     """All NMP channels together, and (from below) the normal ones."""
-    stored = sum(b * s for b, s in zip(tables.granule_bytes, tables.steps, strict=True))
-    least, most = stored - tables.normal * tables.channel_bytes, tables.nmp * tables.channel_bytes
-    return Limit(tables.granule_bytes, least, most)
+    stored, room = sum(b * s for b, s in zip(tables.granule_bytes, tables.steps, strict=True)), tables.room
+    # Sums of what is stored round, too: a design that fits to the last byte must not look a byte short.
+    return Limit(tables.granule_bytes, stored * (1 - 1e-15) - tables.normal * room, tables.nmp * room)
 
 
 def channel_of(tables: Tables, target: int) -> Limit:
     """A channel that the target holds."""
-    return Limit(tables.granule_bytes, -np.inf, tables.channel_bytes, target)
+    return Limit(tables.granule_bytes, -np.inf, tables.room, target)
 
 
 class Chain(NamedTuple):

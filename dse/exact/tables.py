@@ -35,6 +35,11 @@ class Tables:
     channel_bytes: float
 
     @property
+    def room(self) -> float:
+        """Bytes that may be put into a channel: as the evaluator does, a sum that rounds up is not held over it."""
+        return self.channel_bytes * (1 + 1e-12)
+
+    @property
     def steps(self) -> tuple[int, ...]:
         """Granules of each operator."""
         return tuple(table.shape[1] - 1 for table in self.on_nmp)

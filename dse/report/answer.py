@@ -47,7 +47,7 @@ def whole_model(workload: Workload, times: Mapping[str, float], physics: Mapping
         tokens_per_s=workload.batch / token_s if token_s > 0 else 0.0,
         answer_s=layers * times["latency_s"],
         joule_per_token=layers * energy / (tokens * workload.batch) if np.isfinite(energy) else None,
-        watts=energy / physics["latency_s"] if np.isfinite(energy) else None,
+        watts=energy / physics["latency_s"] if np.isfinite(energy) and physics["latency_s"] > 0 else None,
         area_mm2=area if np.isfinite(area) else None,
     )
 

@@ -141,9 +141,14 @@ def step_table(found: Findings) -> Table:
     for step in found.steps:
         changes = ["nothing fits"] * len(names)
         if step.metrics:
-            changes = [f"{step.metrics[name] / found.base[name] - 1:+.2%}" for name in names]
+            changes = [_change(found.base[name], step.metrics[name]) for name in names]
         table.add_row(step.parameter, f"{step.before:g}", f"{step.after:g}", *changes)
     return table
+
+
+def _change(before: float, after: float) -> str:
+    """In percent; the value itself where there was none before (area without NMP channels)."""
+    return f"{after / before - 1:+.2%}" if before else f"{after:.4g}"
 
 
 def print_outcome(outcome: Outcome, folder: str) -> None:

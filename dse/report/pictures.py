@@ -42,7 +42,7 @@ def convergence_picture(
             axes.scatter(others[:, 0], values, s=5, color=QUIET, alpha=0.5, linewidths=0, label="feasible candidates")
             best_now = series[np.isfinite(series)][-1]
             middle = np.median(values)  # the worse half would squeeze the better one flat
-            span = 1.15 * (middle - best_now) or 0.05 * abs(best_now)
+            span = 1.15 * (middle - best_now) or 0.05 * abs(best_now) or 1.0
             axes.set_ylim(*sorted((best_now - 0.12 * span, best_now + span)))
         axes.step(candidates, series, where="post", color=ACCENT, linewidth=1.8, label="best so far")
         axes.plot(candidates, series, ".", color=ACCENT, markersize=4)
