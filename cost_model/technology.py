@@ -7,7 +7,6 @@ left as it is (DRAM, interfaces). No constant depends on the clock: all are at n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,6 +19,7 @@ from design.loader import read_object
 
 SCALING: dict[str, Callable[[float], float]] = {"none": lambda _: 1.0, "energy": lambda r: r, "area": lambda r: r * r}
 STATUSES = ("sourced", "assumed")
+LARGEST, LARGEST_NODE_NM = 1e12, 10_000
 BUFFER_KB = 32.0  # the size that `sram_pj_bit` is stated at
 
 
@@ -98,8 +98,9 @@ class Technology:
 def read_technology(path: Path) -> Technology:
     """The constants of a JSON file. Raises InputError naming file, row and field."""
     content = read_object(path, {"name": str, "logic_node_nm": int, "rows": list})
-    if content["logic_node_nm"] < 1:
-        raise InputError(f"{path}, field 'logic_node_nm'", f"is {content['logic_node_nm']}", "a positive number")
+    if not 1 <= content["logic_node_nm"] <= LARGEST_NODE_NM:
+        found = f"is {str(content['logic_node_nm'])[:20]}"
+        raise InputError(f"{path}, field 'logic_node_nm'", found, f"1 to {LARGEST_NODE_NM}")
     rows = tuple(_row(f"{path}, row {place + 1}", row) for place, row in enumerate(content["rows"]))
     names, wanted = [row.name for row in rows], [field.name for field in fields(Constants)]
     for name in wanted:
@@ -121,12 +122,13 @@ def _row(where: str, row: Any) -> Row:
             raise InputError(f"{where}, field '{name}'", f"is {row[name]!r}", "a text")
     for name in ("value", "low", "high"):
         number = row[name]
-        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
-            raise InputError(f"{where}, field '{name}'", f"is {number!r}", "a number of at least 0")
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= LARGEST:
+            raise InputError(f"{where}, field '{name}'", f"is {str(number)[:20]}", f"a number from 0 to {LARGEST:g}")
     if not row["low"] <= row["value"] <= row["high"]:
         raise InputError(where, f"low, value, high are {row['low']}, {row['value']}, {row['high']}", "rising order")
-    if type(row["node_nm"]) is not int or row["node_nm"] < 1:
-        raise InputError(f"{where}, field 'node_nm'", f"is {row['node_nm']!r}", "a positive whole number")
+    if type(row["node_nm"]) is not int or not 1 <= row["node_nm"] <= LARGEST_NODE_NM:
+        found = f"is {str(row['node_nm'])[:20]}"
+        raise InputError(f"{where}, field 'node_nm'", found, f"a whole number from 1 to {LARGEST_NODE_NM}")
     for name, known in (("scaling", tuple(SCALING)), ("status", STATUSES)):
         if row[name] not in known:
             raise InputError(f"{where}, field '{name}'", f"is '{row[name]}'", f"one of {', '.join(known)}")

@@ -49,6 +49,11 @@ class Usage:
     free_attention_cut: bool = False
 
     def __post_init__(self) -> None:
+        for name, least in (("batch", 1), ("prompt", 1), ("generated", 0), ("max_seq_len", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"use of the model, {name}", f"is {getattr(self, name)}", f"at least {least}")
+        if self.precision not in PRECISIONS:
+            raise InputError("use of the model, precision", f"'{self.precision}'", ", ".join(PRECISIONS))
         if self.prompt > self.max_seq_len:
             found = f"prompt of {self.prompt} tokens is longer than the maximum context of {self.max_seq_len}"
             raise InputError("--input-seq-len", found, "at most --max-seq-len")

@@ -88,6 +88,8 @@ def _best(
     objective: Objective,
 ) -> dict[str, float] | None:
     """Metrics of the best design on one device; {} where none fits, None where the device cannot be."""
+    if device["nmp_channels"] > evaluator.platform.total_channels:
+        return None
     hardware = HardwareSpace(
         (int(device["nmp_channels"]),),
         (Processors(int(device["fpus"]), device["mhz"], device["pe_gbps"]),),
@@ -97,7 +99,7 @@ def _best(
     )
     try:
         space = make_space(hardware)
-    except InputError:  # more channels than there are, or none left that the dataflow needs
+    except InputError:  # such as no normal channel left where the dataflow needs one
         return None
     if isinstance(space, NmpSpace) and provable(objective):
         one = space.genes.decode(np.zeros((1, GENES), dtype=np.int64))

@@ -191,6 +191,26 @@ def test_what_limits_an_nmp_operator(bound: str) -> None:
     assert roofline.decode_bound == ("transfer" if bound == "buffers" else bound)
 
 
+def test_parts_between_two_limits() -> None:
+    """Small buffers at any clock: from bound by the stream to bound by the PEs, which without the extra traffic they
+    would be sooner. The parts add up everywhere, and name what would be left with large buffers."""
+    model = NMP_MODELS["buffered"](SOME)
+    assert isinstance(model, Explained)
+    mhz = np.geomspace(50, 5e4, 60)
+    columns = {"fpus": 8, "pe_gbps": 25.6, "input_kb": 1, "weight_kb": 4, "output_kb": 1}
+    wide = {name: np.full(60, value) for name, value in columns.items()}
+    device = Device(Platform(), **wide, mhz=mhz, bytes_per_element=2.0, batch=4)
+    gemm = [*tables([(1, 256, 512, 512)]), np.array([[1]])]
+    latency, parts = model.cost(*gemm, device).latency_s[0], model.parts(*gemm, device)
+    np.testing.assert_allclose(sum(parts.values())[0], latency, rtol=1e-9, atol=0)
+    large = replace(device, **{name: np.full(60, HUGE) for name in ("input_kb", "weight_kb", "output_kb")})
+    for name, part in model.parts(*gemm, large).items():
+        if name != "buffer":
+            np.testing.assert_allclose(parts[name], part, rtol=1e-9, atol=0)
+    computing, waiting = parts["compute"][0] > 0, parts["buffer"][0] > 1e-6 * latency
+    assert (computing & waiting).any() and (~computing & waiting).any()
+
+
 @pytest.mark.parametrize(("gmacs", "bound"), [(1e-3, "NPU compute"), (128e3, "channel bandwidth")])
 def test_what_limits_an_npu_operator(gmacs: float, bound: str) -> None:
     """A slow NPU computes all the time, a fast one waits for its channels; prefill is the same GEMM."""
