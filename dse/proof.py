@@ -47,14 +47,17 @@ def bound_of_run(
         return Bound(
             _finite(search.bound), "all dataflows of every device, by dynamic programming and branch and bound"
         )
+    if space.size is not None:
+        none_fits = "" if archive.candidates < space.size else ", and none fits"
+        return Bound(None, f"{archive.candidates} of {space.size} designs were evaluated{none_fits}")
     if not isinstance(space, NmpSpace) or not provable(first):
         return Bound(None, f"no solver for {first.metric}")
     if space.genes.size > 1:
         return Bound(None, "hardware is explored too: --algorithm exact bounds every device")
-    if not full or best is None:
-        return Bound(
-            None, "no time or wish for a proof (--report full)" if best is not None else "nothing feasible was found"
-        )
+    if best is None and archive.candidates:
+        return Bound(None, "nothing feasible was found")
+    if best is None or not full:
+        return Bound(None, "no time or wish for a proof (--report full)")
     known = space.decode(best)
     proof = prove(space, evaluator, hardware_of(known, 0), first.metric, known)
     won = proof.design is not None and proof.value < float(archive.values[0, 0]) * (1 - 1e-12)

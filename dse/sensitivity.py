@@ -27,7 +27,7 @@ GENERATIONS = 10  # where the objective has no solver
 @dataclass(frozen=True)
 class Step:
     """One parameter moved from one value to another. `metrics` are of the best design there; empty where none
-    is feasible or the step leaves the platform."""
+    is feasible."""
 
     parameter: str
     before: float
@@ -44,25 +44,24 @@ def steps(
 ) -> Iterator[Step]:
     """All steps from the device of `best` (one row). `make_space` builds the space of a hardware space.
 
-    A parameter steps to the next value among the choices in `hardware`, if it has several there, else doubles or
-    halves (NMP channels: one more or fewer).
+    A parameter steps to the next value among the choices in `hardware`. A processor's parameters double or halve
+    beyond them; so do the others where they have one choice only (NMP channels: one more or fewer).
     """
     now = {column.name: best.columns[column.name][0] for column in HARDWARE}
-    offered = {
-        "nmp_channels": hardware.nmp_channels,
-        "input_kb": hardware.input_kb,
-        "weight_kb": hardware.weight_kb,
-        "output_kb": hardware.output_kb,
+    choices: dict[str, list[float]] = {
+        name: sorted({getattr(processor, name) for processor in hardware.processors})
+        for name in ("fpus", "mhz", "pe_gbps")
     }
+    listed = ("nmp_channels", "input_kb", "weight_kb", "output_kb")
+    choices |= {name: sorted(getattr(hardware, name)) for name in listed}
     for column in HARDWARE:
         name, value = column.name, float(now[column.name])
-        choices = sorted(offered.get(name, ()))
         for sign in (-1, 1):
-            if len(choices) > 1:
-                place = choices.index(now[name]) + sign
-                if not 0 <= place < len(choices):
-                    continue
-                after = float(choices[place])
+            place = choices[name].index(now[name]) + sign
+            if 0 <= place < len(choices[name]):
+                after = float(choices[name][place])
+            elif name in listed and len(choices[name]) > 1:
+                continue
             else:
                 after = value + sign if name == "nmp_channels" else value * 2.0**sign
             if (after != int(after) and column.dtype == "i8") or after <= 0:

@@ -89,6 +89,8 @@ class Solver:
         """Relax; list everything where a gap is left and that is possible, else count memory."""
         if self.sets.count_downsets(MOST_DOWNSETS) > MOST_DOWNSETS:
             return Proof(None, self.value, self.design)
+        if self._too_large():
+            return Proof(np.inf, np.inf, None)
         bound, plan = self.relaxation.solve()
         design = self.realiser.design(plan)
         self.offer_plans([design])
@@ -103,6 +105,12 @@ class Solver:
         if bound >= NEVER_S:
             bound = np.inf
         return Proof(min(bound, self.value), self.value, self.design)
+
+    def _too_large(self) -> bool:
+        """Whether all channels together cannot hold what has to be stored."""
+        t = self.tables
+        stored = sum(size * steps for size, steps in zip(t.granule_bytes, t.steps, strict=True))
+        return self.evaluator.check_capacity and stored * (1 - 1e-15) > (t.nmp + t.normal) * t.room
 
     def _open(self, bound: float) -> bool:
         """Whether there is anything left to prove."""

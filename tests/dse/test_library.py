@@ -22,7 +22,7 @@ CHOICES = devices((1, 2, 3), (FAST, SLOW), (1, 4), (1, 4), (1, 8))
 
 def explored(**changes: Any) -> Front:
     """A small front of three objectives."""
-    given = {"generations": 4, "population": 30, "seed": 5, "platform": PLATFORM} | changes
+    given: dict[str, Any] = {"generations": 4, "population": 30, "seed": 5, "platform": PLATFORM} | changes
     return explore_designs(LAYER, CHOICES, **given)
 
 

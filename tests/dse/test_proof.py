@@ -80,7 +80,7 @@ def test_not_every_design_was_evaluated(objective: Objective) -> None:
     """One generation of four is not all 8 designs."""
     space = FixedSpace("fc_offloading", LAYER, PLATFORM, DEVICES)
     bound, archive = run(space, BUFFERED, objective, search=make_search(space, FEW, "enumerate", 1, 8))
-    assert archive.candidates == 4 and none_known(bound, f"no solver for {objective.metric}")
+    assert archive.candidates == 4 and none_known(bound, "4 of 8 designs were evaluated")
 
 
 def test_every_design_was_evaluated_and_none_fits() -> None:

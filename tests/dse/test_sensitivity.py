@@ -63,15 +63,16 @@ def device_of(hardware: HardwareSpace) -> Device:
 
 
 class Maker:
-    """Makes NMP spaces, or those of a fixed dataflow, and remembers the devices that it was asked for."""
+    """Makes NMP spaces, or those of a fixed dataflow, and remembers the devices that it made them of."""
 
     def __init__(self, evaluator: NmpEvaluator, dataflow: str = "no") -> None:
         self.evaluator, self.dataflow = evaluator, dataflow
         self.asked: list[Device] = []
 
     def __call__(self, hardware: HardwareSpace) -> Space:
+        space = self.make(hardware)
         self.asked.append(device_of(hardware))
-        return self.make(hardware)
+        return space
 
     def make(self, hardware: HardwareSpace) -> Space:
         """The space of any hardware."""
