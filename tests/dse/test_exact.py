@@ -420,3 +420,19 @@ def test_what_can_be_proved() -> None:
     """Latencies that are to be small, nothing else."""
     assert all(provable(Objective(metric, 1)) for metric in METRICS)
     assert not provable(Objective("latency_s", -1)) and not provable(Objective("energy_j", 1))
+
+
+def test_what_cannot_be_stored_is_not_solved() -> None:
+    """Weights that all channels together cannot hold: infeasible without a search, and without a bound to state."""
+    case = case_of_bytes(stored=100.0, bank_bytes=1)
+    proof = prove(case.space, case.evaluator, hardware_of(case.space), "latency_s")
+    assert proof.design is None and proof.lower_bound == np.inf
+    roomy = case_of_bytes(stored=10.0, bank_bytes=1)
+    assert prove(roomy.space, roomy.evaluator, hardware_of(roomy.space), "latency_s").design is not None
+
+
+def case_of_bytes(stored: float, bank_bytes: int) -> Case:
+    """One operator on one NMP channel beside one normal channel, 16 banks each."""
+    operator = Operator("op0", PROJECTION, Gemm(1, 1, 1, 1), Gemm(1, 1, 8, 1), stored)
+    workload = Workload("small", (operator,), (), batch=1, generated=4, bytes_per_element=2.0)
+    return Case(workload, 1, 1, Processors(8, 600, 25.6), bank_bytes)

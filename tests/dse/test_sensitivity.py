@@ -236,3 +236,13 @@ def test_a_dataflow_that_needs_a_normal_channel(dataflow: str) -> None:
     found = list(steps(make, one_device(base), make.evaluator, LATENCY, make.design(base)))
     last = [step for step in found if step.after == PLATFORM.total_channels and step.parameter == "nmp_channels"]
     assert not any(step.metrics for step in last) and places(found) | {"nmp_channels": [1, 3]} == AROUND
+
+
+def test_processors_step_along_their_list() -> None:
+    """A parameter of the PE moves to the next listed value, and doubles or halves where the list ends."""
+    listed = (Processors(8, 600.0, 25.6), Processors(4, 800.0, 25.6), Processors(8, 400.0, 51.2))
+    hardware = devices((2,), listed, (4,), (4,), (8,))
+    found = places(walk(Maker(ROOFLINE), hardware=hardware))
+    assert found["fpus"] == [4, 16]
+    assert found["mhz"] == [400, 800]
+    assert found["pe_gbps"] == [12.8, 51.2]
