@@ -145,7 +145,7 @@ def nmp_area_mm2(c: Constants, nmp_channels: Floats, device: Device) -> Floats:
 
 
 def static_w(c: Constants, nmp_channels: Floats, device: Device) -> Floats:
-    """Power that flows whatever is computed, (n,) W: leakage of NMP logic and buffers, DRAM refresh, the NPU."""
+    """Power that flows whatever is computed, (n,) W: leakage of NMP logic and buffers, DRAM standby, the NPU."""
     lanes = device.fpus * device.platform.simd
     pe = lanes * c.mac_leakage_mw + device.weight_kb * c.sram_leakage_mw_kib
     channel = device.platform.banks_per_channel * pe + (device.input_kb + device.output_kb) * c.sram_leakage_mw_kib
