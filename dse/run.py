@@ -41,6 +41,11 @@ class Run:
         self.problem, self.settings, self.folder = problem, settings, folder
         self._cpu, self._wall = time.process_time(), time.monotonic()
         self._look_at = self._wall + FIRST_LOOK_S
+        self._searched: tuple[float, float] | None = None
+
+    def _time(self) -> tuple[float, float]:
+        """CPU and wall seconds since the run was made."""
+        return time.process_time() - self._cpu, time.monotonic() - self._wall
 
     def execute(self) -> str:
         """Explore to the end. Returns why it ended. Raises InputError before anything is written."""
@@ -59,6 +64,7 @@ class Run:
                 [line, self._look],
                 lambda: interrupt.asked,
             )
+            self._searched = self._time()
             full = settings["report"] == "full" and ended not in ("interrupted", "time limit reached")
             line.say("proving how good the best design is" if full else "writing results")
             bound = bound_of_run(problem.space, problem.evaluator, problem.objectives, search, archive, full)
@@ -115,6 +121,8 @@ class Run:
         front = problem.space.decode(genomes)
         answers = problem.evaluator.evaluate(front, seed=problem.effort.seed)
         pool = pool_of(problem, self.store, front) if full else None
+        # Of the search: what is worked out about its result afterwards is not its speed.
+        cpu_seconds, wall_seconds = self._searched or self._time()
         outcome = Outcome(
             workload=problem.workload,
             objectives=problem.objectives,
@@ -122,8 +130,8 @@ class Run:
             answers=answers,
             front_ids=archive.rows.tolist(),
             candidates=archive.candidates,
-            cpu_seconds=time.process_time() - self._cpu,
-            wall_seconds=time.monotonic() - self._wall,
+            cpu_seconds=cpu_seconds,
+            wall_seconds=wall_seconds,
             seed=problem.effort.seed,
             ended=ended,
             settings=self.settings.text,
