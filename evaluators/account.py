@@ -47,7 +47,9 @@ def accounts(evaluator: NmpEvaluator, batch: Batch) -> list[OperatorAccount]:
     c = {k: v.T if v.ndim == 2 else v for k, v in batch.columns.items()}
     device = evaluator.device(c)
     held = np.bitwise_count(c["channels"]).astype(np.int64)
-    prefill, on_nmp, on_npu = evaluator.operator_costs(c, held, device)
+    normal = evaluator.normal_channels(c)
+    on_nmp, on_npu = evaluator.decode_costs(c, held, device)
+    prefill = evaluator.prefill_cost(held + normal, device)
     nmp = [on_nmp.latency_s[rows, 0] for rows in evaluator.decode.rows]
     npu = [on_npu.latency_s[rows, 0] for rows in evaluator.decode.rows]
     waits = np.zeros(len(held))
@@ -56,7 +58,6 @@ def accounts(evaluator: NmpEvaluator, batch: Batch) -> list[OperatorAccount]:
     # The middle context stands for all where a cause is named.
     node = len(nmp) // 2
     side = np.where(nmp[node] >= npu[node], "NMP", "NPU")
-    normal = c["normal"] * (evaluator.platform.total_channels - c["nmp_channels"])
     reach = evaluator.decode_reach(c["nmp_units"], held, normal)
     rows, causes = evaluator.decode, {}
     for name, model, units, channels in (

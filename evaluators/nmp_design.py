@@ -121,7 +121,8 @@ class NmpEvaluator(AtOnce):
         """Metrics and violations of sound rows."""
         device = self.device(c)
         held = np.bitwise_count(c["channels"]).astype(np.int64)
-        prefill, on_nmp, on_npu = self.operator_costs(c, held, device)
+        on_nmp, on_npu = self.decode_costs(c, held, device)
+        prefill = self.prefill_cost(held + self.normal_channels(c), device)
         clock = LayerClock(c)
         prefill_s = sum_operators(prefill.latency_s)
         decode_s = np.zeros(len(prefill_s))
@@ -136,21 +137,26 @@ class NmpEvaluator(AtOnce):
             metrics["energy_j"] = energy_j
         return metrics, self._violation(c, held) if self.check_capacity else {}
 
-    def operator_costs(
+    def decode_costs(
         self, c: Columns, held: Ints, device: Device, only: int | None = None
-    ) -> tuple[OperatorCost, OperatorCost, OperatorCost]:
-        """Prefill (operators, n), and decode on NMP and on the NPU, (rows of `self.decode`, n).
+    ) -> tuple[OperatorCost, OperatorCost]:
+        """Decode on NMP and on the NPU, (rows of `self.decode`, n).
 
-        `held` (operators, n) counts the NMP channels of each operator. `only` restricts all three to one operator.
+        `held` (operators, n) counts the NMP channels of each operator. `only` restricts both to one operator.
         """
-        chosen = slice(None) if only is None else slice(only, only + 1)
-        normal = c["normal"] * (self.platform.total_channels - c["nmp_channels"])
         on_nmp = self.decode.cost(self.nmp, c["nmp_units"], held, device, up=True, only=only)
-        reach = self.decode_reach(c["nmp_units"], held, normal)
-        on_npu = self.decode.cost(self.npu, c["npu_units"], reach, device, up=False, only=only)
-        B, M, N, K = (x[chosen, None] for x in self.workload.gemms("prefill"))
-        prefill = self.npu.cost(B, M, N, K, np.maximum(held + normal, 1)[chosen], device)
-        return prefill, on_nmp, on_npu
+        reach = self.decode_reach(c["nmp_units"], held, self.normal_channels(c))
+        return on_nmp, self.decode.cost(self.npu, c["npu_units"], reach, device, up=False, only=only)
+
+    def prefill_cost(self, reach: Ints, device: Device) -> OperatorCost:
+        """Prefill on the NPU, (operators, n), of operators that read from `reach` channels."""
+        B, M, N, K = (x[:, None] for x in self.workload.gemms("prefill"))
+        return self.npu.cost(B, M, N, K, np.maximum(reach, 1), device)
+
+    def normal_channels(self, c: Columns) -> Ints:
+        """Normal channels that each operator may use, (operators, n)."""
+        usable: Ints = c["normal"] * (self.platform.total_channels - c["nmp_channels"])
+        return usable
 
     def decode_reach(self, nmp_units: Ints, held: Ints, normal: Ints) -> Ints:
         """Channels, (operators, n), that the NPU reads its part of an operator from; `normal` counts those that

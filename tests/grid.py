@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from design.nmp import HARDWARE
 from dse.exact.prove import prove
+from dse.exact.search import hardware_of
 from dse.settings import PROCESSORS, processors, read_settings
 from dse.setup import Problem, build
 from dse.spaces.nmp import NmpSpace
@@ -92,8 +92,7 @@ def solve(point: Point, evaluator: str) -> Solved:
     begin = time.process_time()
     assert isinstance(p.space, NmpSpace)
     batch = p.space.decode(p.space.bounds[None, :, 0])
-    hardware = {column.name: batch.columns[column.name] for column in HARDWARE}
-    proof = prove(p.space, p.evaluator, hardware, "latency_s")
+    proof = prove(p.space, p.evaluator, hardware_of(batch, 0), "latency_s")
     gap = proof.value / proof.lower_bound - 1 if proof.lower_bound else np.inf
     return Solved(point, gap, time.process_time() - begin)
 

@@ -47,9 +47,8 @@ class Exhaustive:
         self._chains: dict[tuple[int, int, bool], Listed] = {}
         self._rooms = np.full(tables.nmp if apart else 1, tables.room * (1 if apart else tables.nmp))
         self._rooms = np.append(self._rooms, tables.room * tables.normal)
-        stored = sum(b * s for b, s in zip(tables.granule_bytes, tables.steps, strict=True))
         # Columns that cannot overflow need no account; without them more ways compare.
-        self._loads = self._rooms < stored
+        self._loads = self._rooms < tables.stored
 
     def solve(self) -> tuple[float, Plan | None]:
         """Least seconds and how; (inf, None) where no design is as good as `best` and fits."""

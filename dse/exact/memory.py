@@ -181,10 +181,7 @@ class MemoryBound:
             ]
             return replace(stratum, granules=tuple(new))
 
-        return tuple(
-            tuple(replace(part, strata=tuple(blended(stratum) for stratum in part.strata)) for part in group)
-            for group in low.plan
-        )
+        return _with_strata(low.plan, blended)
 
     def _split(self, ranges: Ranges, found: Outcome) -> tuple[int, int] | None:
         """The operator whose blend lies farthest, in bytes, from whole granules, and the granules below it. Where
@@ -204,13 +201,7 @@ class MemoryBound:
 
     def _cut(self, plan: CountedPlan) -> CountedPlan:
         """The plan with all cuts decided."""
-        return tuple(
-            tuple(
-                replace(part, strata=tuple(replace(s, granules=self.realiser.cuts(s)) for s in part.strata))
-                for part in group
-            )
-            for group in plan
-        )
+        return _with_strata(plan, lambda stratum: replace(stratum, granules=self.realiser.cuts(stratum)))
 
     def _granules(self, plan: CountedPlan) -> tuple[int, ...]:
         """Of each operator on NMP."""
@@ -221,6 +212,11 @@ class MemoryBound:
                     for i, u in zip(stratum.operators, stratum.granules or (), strict=True):
                         found[i] = u
         return tuple(found)
+
+
+def _with_strata(plan: CountedPlan, change: Callable[[StratumPlan], StratumPlan]) -> CountedPlan:
+    """The plan with every stratum changed."""
+    return tuple(tuple(replace(part, strata=tuple(map(change, part.strata))) for part in group) for group in plan)
 
 
 def _room(limit: Limit, price: float) -> float:

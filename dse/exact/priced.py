@@ -66,9 +66,8 @@ class Limit(NamedTuple):
 
 def all_channels(tables: Tables) -> Limit:
     """All NMP channels together, and (from below) the normal ones."""
-    stored, room = sum(b * s for b, s in zip(tables.granule_bytes, tables.steps, strict=True)), tables.room
-    # Sums of what is stored round, too: a design that fits to the last byte must not look a byte short.
-    return Limit(tables.granule_bytes, stored * (1 - 1e-15) - tables.normal * room, tables.nmp * room)
+    room = tables.room
+    return Limit(tables.granule_bytes, tables.stored - tables.normal * room, tables.nmp * room)
 
 
 def channel_of(tables: Tables, target: int) -> Limit:

@@ -109,8 +109,7 @@ class Solver:
     def _too_large(self) -> bool:
         """Whether all channels together cannot hold what has to be stored."""
         t = self.tables
-        stored = sum(size * steps for size, steps in zip(t.granule_bytes, t.steps, strict=True))
-        return self.evaluator.check_capacity and stored * (1 - 1e-15) > (t.nmp + t.normal) * t.room
+        return self.evaluator.check_capacity and t.stored > (t.nmp + t.normal) * t.room
 
     def _open(self, bound: float) -> bool:
         """Whether there is anything left to prove."""
@@ -129,13 +128,19 @@ class Solver:
         columns = dict(simple.columns) | {k: np.repeat(v, len(simple)) for k, v in self.hardware.items()}
         self.offer(Batch(simple.schema, columns))
         if self.design is not None:
-            self.offer(fill(self.design, self.evaluator, self.space.workload, self.metric))
+            self._improve(self.design)
 
     def _fill(self, designs: list[Plan]) -> None:
         for design in designs if self._filled < FILLED else ():
             self._filled += 1
-            batch = plan_batch([design], self.space.schema, self.space.workload, self.hardware)
-            self.offer(fill(batch, self.evaluator, self.space.workload, self.metric))
+            self._improve(self._batch([design]))
+
+    def _improve(self, batch: Batch) -> None:
+        """Consider a design with its cuts improved."""
+        self.offer(fill(batch, self.evaluator, self.space.workload, self.metric))
+
+    def _batch(self, plans: list[Plan]) -> Batch:
+        return plan_batch(plans, self.space.schema, self.space.workload, self.hardware)
 
     def _listed(self) -> float:
         """A bound from the exhaustive listing: with every channel's memory where that is small enough, else with
@@ -155,7 +160,7 @@ class Solver:
 
     def offer_plans(self, plans: list[Plan]) -> None:
         """Consider these plans."""
-        self.offer(plan_batch(plans, self.space.schema, self.space.workload, self.hardware))
+        self.offer(self._batch(plans))
 
     def offer(self, batch: Batch) -> None:
         """Keep the best feasible design."""

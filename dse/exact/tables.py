@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from design.core import Floats
-from evaluators.nmp_design import HARDWARE_NAMES, NmpEvaluator
+from evaluators.nmp_design import NmpEvaluator
 
 NEVER_S = 1e200  # seconds of what cannot be
 
@@ -40,6 +40,12 @@ class Tables:
         return self.channel_bytes * (1 + 1e-12)
 
     @property
+    def stored(self) -> float:
+        """Bytes of all operators, a rounding of their sum below: what fits to the last byte must not look a byte
+        short."""
+        return sum(b * s for b, s in zip(self.granule_bytes, self.steps, strict=True)) * (1 - 1e-15)
+
+    @property
     def steps(self) -> tuple[int, ...]:
         """Granules of each operator."""
         return tuple(table.shape[1] - 1 for table in self.on_nmp)
@@ -56,7 +62,10 @@ def operator_tables(
     on_npu: list[Floats] = []
     prefill: list[Floats] = []
     count = len(workload.operators)
-    device = evaluator.device({name: hardware[name] for name in HARDWARE_NAMES})
+    device = evaluator.device(hardware)
+    reach = np.arange(n + 1)[:, None] + normal * np.arange(2)[None, :]
+    before = evaluator.prefill_cost(reach.reshape(1, -1), device).latency_s
+    before = np.where(reach.ravel() > 0, np.nan_to_num(before, nan=NEVER_S, posinf=NEVER_S), NEVER_S)
     for i, op in enumerate(workload.operators):
         shape = (n + 1, op.steps + 1)
         held, granules = (index.ravel() for index in np.indices(shape))
@@ -68,13 +77,13 @@ def operator_tables(
             "nmp_units": np.broadcast_to(granules * op.granule, (count, len(held))),
             "npu_units": np.broadcast_to((op.steps - granules) * op.granule, (count, len(held))),
         }
-        _, nmp, npu = evaluator.operator_costs(columns, np.broadcast_to(held, (count, len(held))), device, only=i)
+        nmp, npu = evaluator.decode_costs(columns, np.broadcast_to(held, (count, len(held))), device, only=i)
         nodes = evaluator.decode.rows[:, i] - evaluator.decode.rows[0, i]  # rows of this operator alone
         # What a model gives no cost for is never worth it.
         for tables, cost in ((on_nmp, nmp), (on_npu, npu)):
             seconds = np.nan_to_num(cost.latency_s, nan=NEVER_S, posinf=NEVER_S)
             tables.append(np.stack([seconds[node].reshape(shape) for node in nodes], axis=-1))
-        prefill.append(_prefill(evaluator, hardware, i, n, normal) * prefill_counts)
+        prefill.append(before[i].reshape(reach.shape) * prefill_counts)
     return Tables(
         nmp=n,
         normal=normal,
@@ -85,11 +94,3 @@ def operator_tables(
         granule_bytes=tuple(op.stored_bytes / op.steps for op in workload.operators),
         channel_bytes=float(platform.channel_bytes),
     )
-
-
-def _prefill(evaluator: NmpEvaluator, hardware: Mapping[str, NDArray], i: int, n: int, normal: int) -> Floats:
-    B, M, N, K = (x[i] for x in evaluator.workload.gemms("prefill"))
-    reach = np.arange(n + 1)[:, None] + normal * np.arange(2)[None, :]
-    device = evaluator.device({name: hardware[name] for name in HARDWARE_NAMES})
-    seconds: Floats = evaluator.npu.cost(B, M, N, K, np.maximum(reach, 1), device).latency_s
-    return np.where(reach > 0, np.nan_to_num(seconds, nan=NEVER_S, posinf=NEVER_S), NEVER_S)

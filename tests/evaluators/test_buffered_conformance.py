@@ -16,7 +16,7 @@ from design.device import Device, HardwareSpace, Platform
 from dse.spaces.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
 from evaluators.buffered import BufferedEvaluator
 from tests.cases import PROCESSORS, model_workload, nmp_space
-from tests.evaluators.conformance import check_evaluator, check_other_process, check_spoiled
+from tests.evaluators.conformance import check_evaluator, check_other_process, check_spoiled, spoiled_nmp_designs
 from tests.evaluators.test_buffered import SOME
 
 OPERATORS = len(model_workload().operators)
@@ -91,19 +91,9 @@ def test_same_answer_in_another_process() -> None:
     check_other_process(f"{__name__}:{buffered.__name__}")
 
 
-SPOILED: list[dict[str, Any]] = [
-    *({"nmp_channels": count} for count in (-1, 9, 63, 2**40)),
-    *({"fpus": count} for count in (0, -8)),
-    *({name: value} for name in ("mhz", "pe_gbps") for value in (np.nan, 0.0, -1.0, np.inf, -np.inf)),
+SPOILED = [
+    *spoiled_nmp_designs(OPERATORS),
     *({name: kb} for name in ("input_kb", "weight_kb", "output_kb") for kb in (0, -1, -1024)),
-    *({name: index} for name in ("group", "part", "stratum") for index in (-1, OPERATORS, 2**31 - 1)),
-    *({"channels": channels} for channels in (-1, 1 << 6, 1 << 62, -(2**63))),
-    *({"normal": use} for use in (-1, 2)),
-    *({"nmp_units": units, "npu_units": 0} for units in (-1, 0, 1, 2**40, 2**63 - 1, -(2**63))),
-    *({"nmp_units": 0, "npu_units": units} for units in (-1, 0, 1, 2**40, 2**63 - 1, -(2**63))),
-    {"nmp_units": 2**62, "npu_units": 2**62},
-    {"channels": 0, "normal": 0},
-    {"nmp_channels": 8, "channels": 0, "normal": 1},
 ]
 
 
