@@ -183,16 +183,38 @@ class Evaluation:
 def gather(pieces: Sequence[tuple[Rows, Evaluation]], count: int) -> Evaluation:
     """One evaluation of `count` rows from pieces that came in any order.
 
-    Raises ValueError unless the pieces cover every row exactly once.
+    What only some pieces answer is unknown in the others; a constraint that a piece does not name is kept by its
+    rows, unless they FAILED. Raises ValueError unless the pieces cover every row exactly once.
     """
-    order = np.concatenate([rows for rows, _ in pieces])
-    if not np.array_equal(np.sort(order), np.arange(count)):
+    for rows, piece in pieces:
+        if len(rows) != len(piece):
+            raise ValueError(f"an evaluator answered {len(piece)} rows for {len(rows)} row numbers")
+    order = np.concatenate([rows for rows, _ in pieces]) if pieces else np.empty(0, dtype=np.int64)
+    if not pieces or not np.array_equal(np.sort(order), np.arange(count)):
         raise ValueError(f"an evaluator answered {len(order)} rows for {count}; every row wants one answer")
     back, tables = np.argsort(order, kind="stable"), [piece.per_row() for _, piece in pieces]
     fields = {
-        f: {k: np.concatenate([table[f][k] for table in tables])[back] for k in named} for f, named in tables[0].items()
+        f: {
+            name: np.concatenate([_column(table, f, name, like) for table in tables])[back]
+            for name, like in {k: v for table in tables for k, v in table[f].items()}.items()
+        }
+        for f in tables[0]
     }
     return Evaluation.from_rows(fields, pieces[0][1].level)
+
+
+def _column(
+    table: Mapping[str, Mapping[str, NDArray[Any]]], field_name: str, name: str, like: NDArray[Any]
+) -> NDArray[Any]:
+    """A column of a piece's table; where the piece does not have it, what its rows are taken to say."""
+    found = table[field_name].get(name)
+    if found is not None:
+        return found
+    status = table["status"][""]
+    if field_name == "violation":
+        return np.where(status == Status.FAILED, np.nan, 0.0)
+    blank: NDArray[Any] = np.full((len(status), *like.shape[1:]), "" if like.dtype.kind == "U" else np.nan)
+    return blank
 
 
 @dataclass(frozen=True)

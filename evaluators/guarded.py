@@ -1,0 +1,182 @@
+"""An evaluator around another one: it cuts batches into pieces for workers, streams rows back as they finish, and
+sees to it that rows whose evaluation goes wrong are FAILED with a reason while all others are answered.
+
+Rows are independent of each other by contract, so pieces of any size, done anywhere, in any order and twice if need
+be, make the same answer. Sizes are chosen by what a row was seen to cost.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from design.core import Batch, Evaluation, Rows, gather
+from evaluators.base import Evaluator
+from evaluators.faults import Answered, Fault, Kind, checked, failed
+from evaluators.pace import Pace
+from evaluators.workers import ThisProcess, Workers
+
+LOG = logging.getLogger("tilewright")
+DONE_AGAIN = 1  # times that a row is given to another worker after its worker was lost
+SAID = 20  # faults that are written to the log one by one
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Rows of a batch that are evaluated together. `checks` is a finished piece that this single row is to confirm;
+    `losses` counts the workers that were lost over these rows."""
+
+    rows: Rows
+    losses: int = 0
+    checks: tuple[Piece, Evaluation] | None = None
+
+
+class Guarded:
+    """Answers as `evaluator` does, whatever happens to it.
+
+    `needs` are the metrics that a sound row must have; by default all that the evaluator knows. `limit_s` is the
+    longest that a row may take. `stop` is asked all the time; where it says so the stream ends early, its rows
+    unanswered. `workers` makes workers in other processes; they are made when a batch is first worth it, with
+    `rows_ahead` rows expected in all.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        needs: Sequence[str] | None = None,
+        limit_s: float | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        workers: Callable[[], Workers] | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        self._evaluator, self._stop, self._make = evaluator, stop, workers
+        self.name, self.version, self.fidelity = evaluator.name, evaluator.version, evaluator.fidelity
+        self.metrics: Mapping[str, str] = evaluator.metrics
+        self._needs = tuple(evaluator.metrics if needs is None else needs)
+        self._here = ThisProcess(evaluator, limit_s)
+        self._workers: Workers = self._here
+        self._pace = pace or Pace(workers=1, rows_ahead=0, limit_s=limit_s)
+        self._alone = False  # every row by itself, once rows were seen to depend on their company
+        self._pieces = 0
+        self._numbers = itertools.count()
+        self._told = 0
+        self.remote_cpu_s = 0.0
+
+    def __enter__(self) -> Guarded:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._give_up()
+
+    def _give_up(self) -> None:
+        self._workers.close()
+        self._workers = self._here
+
+    def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
+        """See `Evaluator`. A stop is no exception here: rows without an answer are FAILED."""
+        pieces = list(self.stream(batch, seed=seed))
+        answered = np.isin(np.arange(len(batch)), [row for rows, _ in pieces for row in rows.tolist()])
+        if not answered.all():
+            missing = np.flatnonzero(~answered)
+            pieces.append((missing, failed(self._evaluator, len(missing), "stopped", 0.0)))
+        return gather(pieces, len(batch))
+
+    def stream(self, batch: Batch, *, seed: int) -> Iterator[tuple[Rows, Evaluation]]:
+        """See `Evaluator`."""
+        if not len(batch):
+            yield np.arange(0), self._evaluator.evaluate(batch, seed=seed)
+        cut, again, running = 0, deque[Piece](), dict[int, Piece]()
+        try:
+            while (cut < len(batch) or again or running) and not self._stop():
+                self._choose_workers(running)
+                while (cut < len(batch) or again) and self._workers.idle():
+                    piece = again.popleft() if again else self._next_piece(cut, len(batch))
+                    cut = max(cut, int(piece.rows[-1]) + 1)
+                    running[task := next(self._numbers)] = piece
+                    self._workers.start(task, batch.take(piece.rows), seed)
+                for task, answered in self._workers.finished():
+                    yield from self._settle(running.pop(task), answered, again)
+        finally:
+            if running:  # stopped, or nobody listens any more
+                self._give_up()
+
+    def _next_piece(self, cut: int, count: int) -> Piece:
+        size = 1 if self._alone else self._pace.rows(count - cut, self._workers.count)
+        return Piece(np.arange(cut, cut + size))
+
+    def _choose_workers(self, running: Mapping[int, Piece]) -> None:
+        """Move to worker processes once that pays."""
+        if self._make is not None and not self._workers.remote and not running and self._pace.worth_shipping():
+            LOG.info("evaluation takes %.3g s a row: starting workers", self._pace.row_s)
+            self._workers = self._make()
+
+    def _settle(self, piece: Piece, answered: Answered, again: deque[Piece]) -> Iterator[tuple[Rows, Evaluation]]:
+        """What becomes of a piece: its answer, or parts of it to be done again."""
+        if self._workers.remote:
+            self.remote_cpu_s += answered.cpu_s
+        answer = answered.answer
+        if not isinstance(answer, Fault):
+            answer = checked(answer, self._evaluator, len(piece.rows), self._needs)
+        if piece.checks is not None:
+            yield from self._confirm(piece.rows, answer, *piece.checks, again)
+        elif isinstance(answer, Fault):
+            yield from self._mend(piece, answer, answered.wall_s, again)
+        else:
+            self._pace.learn(len(piece.rows), answered.wall_s)
+            if self._due(piece):
+                again.append(Piece(piece.rows[-1:], checks=(piece, answer)))
+            else:
+                yield piece.rows, answer
+
+    def _due(self, piece: Piece) -> bool:
+        """Whether a row of the piece is to be evaluated once more, alone: after 1, 2, 4, 8, ... pieces."""
+        if len(piece.rows) < 2:
+            return False
+        self._pieces += 1
+        return self._pieces & (self._pieces - 1) == 0
+
+    def _confirm(
+        self, row: Rows, alone: Evaluation | Fault, piece: Piece, answer: Evaluation, again: deque[Piece]
+    ) -> Iterator[tuple[Rows, Evaluation]]:
+        """Yield the piece's answer if a row of it has the same answer alone; else its rows are all done alone."""
+        if not isinstance(alone, Fault) and _same(alone, answer.take(np.flatnonzero(piece.rows == row[0]))):
+            yield piece.rows, answer
+            return
+        self._alone = True
+        LOG.warning("a row has another answer alone than in a batch; every row is now evaluated alone")
+        again.extend(Piece(row[None]) for row in piece.rows)
+
+    def _mend(
+        self, piece: Piece, fault: Fault, wall_s: float, again: deque[Piece]
+    ) -> Iterator[tuple[Rows, Evaluation]]:
+        """Find the rows that are to blame, and fail them. An exception is found by halving; after a time limit or a
+        lost worker, rows go alone, for such faults are dear."""
+        lost = fault.kind is Kind.LOST
+        if len(piece.rows) > 1 and fault.kind in (Kind.RAISED, Kind.MALFORMED):
+            again.extend(Piece(half) for half in np.array_split(piece.rows, 2))
+        elif len(piece.rows) > 1:
+            again.extend(Piece(row[None], piece.losses + lost) for row in piece.rows)
+        elif lost and piece.losses < DONE_AGAIN:
+            again.append(Piece(piece.rows, piece.losses + 1))
+        else:
+            self._told += 1
+            if self._told <= SAID:
+                LOG.warning("a design failed: %s%s", fault.text, "; no more of these" if self._told == SAID else "")
+            text = f"{fault.text}, twice" if lost else fault.text
+            yield piece.rows, failed(self._evaluator, 1, text, wall_s)
+
+
+def _same(one: Evaluation, other: Evaluation) -> bool:
+    """Whether two answers to one row agree in what they say."""
+    ours, theirs = one.per_row(), other.per_row()
+    names = [(f, k) for f in ("metrics", "violation", "status", "reason") for k in ours[f]]
+    return all(k in theirs[f] and _equal(ours[f][k], theirs[f][k]) for f, k in names)
+
+
+def _equal(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
