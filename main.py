@@ -1,6 +1,7 @@
 """Tilewright: explore accelerator designs. `python main.py --help` lists every option.
 
-Exit codes: 0 done, 2 unusable input or output (one line says what), 130 interrupted (results are written).
+Exit codes: 0 done, 2 unusable input or output (one line says what), 3 stopped because evaluation kept failing,
+130 interrupted (results are written).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The command line: the options of `dse/settings.py`, and --config."""
     parser = OneLineParser(prog="main.py", allow_abbrev=False, description="Explore accelerator designs.")
     parser.add_argument("--config", metavar="FILE", help="YAML file with the same keys; the command line wins")
+    parser.add_argument("runs", nargs="*", metavar="compare A B", help="directories of the runs to compare")
     for option in OPTIONS:
         default = "" if not option.default else f" (default: {option.default})"
         help_text = (option.help + default).replace("%", "%%")
@@ -83,37 +85,38 @@ def _as_text(where: str, value: Any) -> str:
     raise InputError(where, "is empty" if not value else "is a mapping", "a value or a list of values")
 
 
-def dispatch(settings: Settings) -> int:
+def dispatch(given: dict[str, tuple[str, str]], runs: list[str]) -> int:
     """Do what --execution-type says."""
-    from dse.setup import build
-
+    settings = read_settings(given)
     kind, folder = settings["execution-type"], Path(settings["dse-output-dir"])
+    if len(runs) != (2 if kind == "compare" else 0):
+        found, expected = f"{len(runs)} directories with --execution-type {kind}", "two with compare, none otherwise"
+        raise InputError("command line", found, expected)
     if kind == "parse":
         raise InputError("--execution-type", "parse is not available yet", "dse, with a ready operator_graph.json")
+    if kind == "dse":
+        return explore_designs(given, settings, folder)
+
+    from dse.again import compare_runs, export_again, report_again
+
     if kind == "export":
-        return export_run(settings, folder)
-    if settings["process-num"] > 1:
-        print("note: --process-num is read, but this version evaluates in one process", file=sys.stderr)
+        return export_again(folder, settings["export"])
+    return report_again(folder) if kind == "report" else compare_runs([Path(run) for run in runs], folder)
+
+
+def explore_designs(given: dict[str, tuple[str, str]], settings: Settings, folder: Path) -> int:
+    """Run a search, or go on with one."""
+    from dse.setup import build
+
+    if settings["resume"]:
+        from dse.resume import resumed_settings
+
+        settings = resumed_settings(given, settings)
     problem = build(settings)
 
     from dse.run import Run
 
-    return 130 if Run(problem, settings, folder).execute() == "interrupted" else 0
-
-
-def export_run(settings: Settings, folder: Path) -> int:
-    """Write the tables of a finished run again, from its store."""
-    from dse.export import FORMATS, export
-    from dse.setup import build
-    from dse.store import FILE, Store
-
-    store = Store.open(folder / FILE)
-    stored = store.meta("settings")["text"]
-    where = str(folder / FILE)
-    space = build(read_settings({name: (where, text) for name, text in stored.items()})).space
-    for path in export(store, space, folder, settings["export"] or FORMATS):
-        print(path)
-    return 0
+    return Run(problem, settings, folder).execute()
 
 
 def main(arguments: list[str]) -> int:
@@ -123,13 +126,15 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         given = vars(make_parser().parse_args(arguments))
-        config = given.pop("config")
+        config, runs = given.pop("config"), given.pop("runs")
         settings = read_config(Path(config)) if config is not None else {}
         for name, text in given.items():
             if text is not None:
                 option = name.replace("_", "-")
                 settings[option] = (f"--{option}", text)
-        return dispatch(read_settings(settings))
+        if runs[:1] == ["compare"]:
+            settings.setdefault("execution-type", ("command line", runs.pop(0)))
+        return dispatch(settings, runs)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

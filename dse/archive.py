@@ -45,14 +45,14 @@ class Archive:
         self.candidates = 0
         self._box: tuple[Floats, Floats] | None = None
 
-    def add(self, genomes: Genomes, evaluation: Evaluation, seconds: float) -> None:
-        """One generation, its rows numbered on from the last one's."""
+    def add(self, ids: Ints, genomes: Genomes, evaluation: Evaluation, seconds: float) -> None:
+        """One generation, or what there is of it; `ids` are its rows' numbers in the store."""
         feasible = np.flatnonzero(evaluation.status == Status.OK)
         values = objective_values(evaluation, self.objectives)[feasible]
         known = np.isfinite(values).all(axis=1)
         feasible, values = feasible[known], values[known]
         old = genomes[:0] if self.genomes is None else self.genomes
-        rows = np.concatenate([self.rows, feasible + self.candidates])
+        rows = np.concatenate([self.rows, ids[feasible]])
         values = np.concatenate([self.values, values])
         joined = np.concatenate([old, genomes[feasible]])
         keep = self._front(values * self._sign)

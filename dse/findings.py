@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +12,7 @@ from dse.archive import Archive
 from dse.corners import Corner, corner_fronts
 from dse.proof import Bound
 from dse.report.answer import WholeModel, describe, whole_model
-from dse.sensitivity import Step, base_metrics, steps
+from dse.sensitivity import Sensitivity, Step
 from dse.setup import Problem
 from dse.store import Store
 from evaluators.account import OperatorAccount, accounts
@@ -44,11 +43,10 @@ def findings(
     answers: Evaluation,
     bound: Bound,
     pool: Batch | None,
-    full: bool,
-    stop: Callable[[], bool] = lambda: False,
+    hardware_steps: Sensitivity | None,
 ) -> Findings | None:
-    """For the front's first design; None where there is none. Sensitivity and corners are left out unless `full`,
-    or when `stop` says so."""
+    """For the front's first design; None where there is none. `pool` are designs to choose the fronts at the ends of
+    the constants from; None leaves them out."""
     if not len(front):
         return None
     best = front.take(np.array([0]))
@@ -59,16 +57,8 @@ def findings(
     gap = None
     if bound.lower_bound is not None and bound.lower_bound > 0:
         gap = float(archive.values[0, 0]) / bound.lower_bound - 1
-    base: dict[str, float] = {}
-    found = []
-    if full:
-        base = base_metrics(problem.make_space, problem.evaluator, problem.objectives[0], best) or {}
-        for step in steps(problem.make_space, problem.hardware, problem.evaluator, problem.objectives[0], best):
-            found.append(step)
-            if stop():
-                break
     corners = []
-    if full and pool is not None and _depends_on_constants(problem):
+    if pool is not None and _depends_on_constants(problem):
         at = {corner: problem.evaluator_at(corner) for corner in ("low", "high")}
         corners = corner_fronts(at, problem.objectives, pool, len(front), problem.effort.seed)
     second = None
@@ -82,8 +72,8 @@ def findings(
         second=second,
         operators=operators,
         description=describe(best, problem.workload, problem.platform, operators),
-        base=base,
-        steps=found,
+        base=hardware_steps.base if hardware_steps is not None else {},
+        steps=hardware_steps.steps if hardware_steps is not None else [],
         corners=corners,
     )
 

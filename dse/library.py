@@ -21,7 +21,7 @@ from design.metrics import metric_values, parse_objectives
 from design.transformer import Usage, layer_workload, read_graph, read_shape
 from design.workload import Workload
 from dse.engine import Effort, make_search
-from dse.explore import Limits, explore
+from dse.explore import explore
 from dse.spaces.nmp import NmpSpace
 from evaluators.buffered import BufferedEvaluator
 
@@ -89,7 +89,7 @@ def explore_designs(
     space = NmpSpace(layer, platform, devices, evaluator.npu, evaluator.nmp, reach=evaluator.decode_reach)
     effort = Effort(population, max(population // 2, 2), 1.0, seed)
     search = make_search(space, effort, "auto", len(goals), generations * population)
-    archive, _ = explore(search, evaluator, goals, Limits(generations), seed)
+    archive, _ = explore(search, evaluator, goals, generations, seed)
     genomes = space.starts()[:0] if archive.genomes is None else archive.genomes
     designs = space.decode(genomes)
     return Front(designs, evaluator.evaluate(designs, seed=seed), goals)

@@ -9,7 +9,7 @@ import numpy as np
 from design.core import Batch, Objective
 from dse.archive import Archive
 from dse.engine import Search
-from dse.exact.prove import provable, prove
+from dse.exact.prove import Solver, provable, prove
 from dse.exact.search import ExactSearch, hardware_of
 from dse.space import Space
 from dse.spaces.nmp import NmpSpace
@@ -65,6 +65,14 @@ def bound_of_run(
     if proof.lower_bound is None:
         return Bound(None, "the layer has too many operators for the solver")
     return Bound(_finite(proof.lower_bound), how, proof.design if won else None)
+
+
+def quick_bound(space: Space, evaluator: NmpEvaluator, objective: Objective) -> float | None:
+    """A bound to watch a running search by, where there is one device: as if memory were unlimited."""
+    if not isinstance(space, NmpSpace) or not provable(objective) or space.genes.size > 1:
+        return None
+    device = space.genes.decode(np.zeros((1, space.genes.bounds.shape[0]), dtype=np.int64))
+    return Solver(space, evaluator, device, objective.metric).relaxed()
 
 
 def _finite(bound: float) -> float | None:

@@ -2,177 +2,201 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from design.core import Batch, Floats, Status, key_bytes
+from design.core import Batch, key_bytes
 from design.errors import InputError
-from design.metrics import metric_unit, metric_values
+from design.metrics import METRICS
 from dse.archive import Archive
+from dse.conclude import Ending, cloud, conclude, hardware_steps, remember
 from dse.engine import Search, make_search
 from dse.exact.prove import provable
 from dse.exact.search import ExactSearch
-from dse.explore import Limits, explore
+from dse.explore import FAILING, explore
 from dse.export import export
-from dse.findings import findings, pool_of
-from dse.interrupt import Interrupt
-from dse.proof import Bound, bound_of_run
-from dse.report.console import ProgressLine, print_outcome
-from dse.report.results import Outcome, write_results
+from dse.interrupt import INTERRUPTED, OVER_TIME, Interrupt
+from dse.proof import Bound, bound_of_run, quick_bound
+from dse.report.console import print_outcome
+from dse.report.page import write_report
+from dse.report.progress import ProgressLine
+from dse.report.results import Outcome, versions, write_results
 from dse.run_directory import RunDirectory, write_whole
+from dse.run_log import RunLog
 from dse.settings import Settings
 from dse.setup import Problem
 from dse.spaces.fixed import FixedSpace
-from dse.spaces.nmp import NmpSpace
-from dse.store import FILE, Store
+from dse.store import FILE, LATER, Store
+from evaluators.guarded import Guarded
+from evaluators.pace import Pace
 
+LOG = logging.getLogger("tilewright")
 FIRST_LOOK_S, NEXT_LOOK_S = 2.0, 15.0  # wall seconds until results are first written, and between later times
-CLOUD = 4000  # other designs drawn beside a front
 POLISHED = "then polished by the exact solver"
+UNFINISHED = (INTERRUPTED, OVER_TIME)
 
 
 class Run:
-    """One exploration of a problem, written to `folder` as it goes."""
+    """One exploration of a problem, written to `folder` as it goes; with `resume` in the settings, one that goes on
+    from what is there."""
 
     def __init__(self, problem: Problem, settings: Settings, folder: Path) -> None:
         self.problem, self.settings, self.folder = problem, settings, folder
-        self._cpu, self._wall = time.process_time(), time.monotonic()
-        self._look_at = self._wall + FIRST_LOOK_S
-        self._searched: tuple[float, float] | None = None
+        self._begin = time.monotonic()
+        self._look_at = self._begin + FIRST_LOOK_S
 
-    def _time(self) -> tuple[float, float]:
-        """CPU and wall seconds since the run was made."""
-        return time.process_time() - self._cpu, time.monotonic() - self._wall
-
-    def execute(self) -> str:
-        """Explore to the end. Returns why it ended. Raises InputError before anything is written."""
-        problem, settings = self.problem, self.settings
-        search, generations = self._search()
-        with RunDirectory(self.folder), Interrupt() as interrupt, ProgressLine(generations) as line:
-            write_whole(self.folder / "settings.yaml", _yaml(settings))
-            self.store = Store.create(self.folder / FILE, {"text": dict(settings.text)})
-            archive, ended = explore(
-                search,
-                problem.evaluator,
-                problem.objectives,
-                Limits(generations, settings["time-limit"]),
-                problem.effort.seed,
-                self.store,
-                [line, self._look],
-                lambda: interrupt.asked,
-            )
-            self._searched = self._time()
-            full = settings["report"] == "full" and ended not in ("interrupted", "time limit reached")
-            line.say("proving how good the best design is" if full else "writing results")
-            bound = bound_of_run(problem.space, problem.evaluator, problem.objectives, search, archive, full)
-            if bound.better is not None:
-                self._polish(archive, bound.better)
-                ended += f", {POLISHED}"
-            line.say("trying one step in each hardware parameter" if full else "writing results")
-            outcome = self._write(archive, ended, bound, full, lambda: interrupt.asked)
+    def execute(self) -> int:
+        """Explore to the end. Returns an exit code. Raises InputError before anything is written."""
+        problem, settings, folder = self.problem, self.settings, self.folder
+        self._check_algorithm()
+        with (
+            RunDirectory(folder, settings["resume"]),
+            RunLog(folder),
+            Interrupt(settings["time-limit"]) as interrupt,
+            self._guarded(interrupt) as evaluator,
+        ):
+            self.store = self._store()
+            write_whole(folder / "settings.yaml", _yaml(settings))
+            search, generations = self._search()
+            with ProgressLine(generations, interrupt, settings["quiet"], self._quick_bound) as line:
+                archive, ended = explore(
+                    search,
+                    evaluator,
+                    problem.objectives,
+                    generations,
+                    problem.effort.seed,
+                    self.store,
+                    [line, self._look],
+                    interrupt.reason,
+                    settings["max-failures"],
+                    lambda: time.process_time() + evaluator.remote_cpu_s,
+                )
+                outcome = self._conclude(search, archive, ended, interrupt, line)
             if settings["export"]:
-                export(self.store, problem.space, self.folder, settings["export"])
+                export(self.store, problem.space, folder, settings["export"])
             self.store.close()
-        print_outcome(outcome, str(self.folder))
-        return "interrupted" if interrupt.asked else ended
+            LOG.info("%d candidates, %s", outcome.candidates, outcome.ended)
+        if not settings["quiet"]:
+            print_outcome(outcome, str(folder))
+        return 130 if interrupt.asked else 3 if ended.startswith(FAILING) else 0
 
-    def _search(self) -> tuple[Search, int]:
-        """The search, and for how many generations at most it is asked."""
+    def _guarded(self, interrupt: Interrupt) -> Guarded:
+        """The evaluator, guarded against faults; on workers where there are to be several and that pays."""
+        settings, count, limit_s = self.settings, self.settings["process-num"], self.settings["row-time-limit"]
+        evaluator, address = self.problem.evaluator, self.settings["ray-address"]
+        needs = {need for o in self.problem.objectives for need in METRICS[o.metric].needs or (o.metric,)}
+        rows = settings["num-generations"] * self.problem.effort.population
+
+        def workers():  # type: ignore[no-untyped-def]
+            from evaluators.pool import RayWorkers
+
+            return RayWorkers(evaluator, count, address, limit_s)
+
+        several = count > 1 or address is not None
+        pace = Pace(count, rows, limit_s)
+        stop = lambda: interrupt.reason() is not None
+        return Guarded(evaluator, sorted(needs), limit_s, stop, workers if several else None, pace)
+
+    def _store(self) -> Store:
+        """A new store, or the one to go on with."""
+        path, evaluator = self.folder / FILE, self.problem.evaluator
+        said = f"{evaluator.name}/{evaluator.version}"
+        if not Store.begun(path):
+            LOG.info("begun: python %s", " ".join(sys.argv))
+            about = {"settings": dict(self.settings.text), "evaluator": said, "versions": versions()}
+            return Store.create(path, about)
+        store = Store.open(path)
+        if store.meta("evaluator") != said:
+            found = f"was priced by {store.meta('evaluator')}, and the evaluator now is {said}"
+            raise InputError(str(path), found, "the same, or another directory")
+        if store.meta("versions") != versions():
+            LOG.warning("other versions than the run was begun with: %s", versions())
+        store.take_back()
+        LOG.info("resumed after %d complete generations: python %s", len(store.steps()), " ".join(sys.argv))
+        return store
+
+    def _check_algorithm(self) -> None:
+        """Raise InputError where the algorithm cannot do what is asked, before anything is written."""
         problem, name = self.problem, self.settings["algorithm"]
-        generations = self.settings["num-generations"]
         if name != "exact":
-            candidates = generations * problem.effort.population
-            return make_search(problem.space, problem.effort, name, len(problem.objectives), candidates), generations
+            make_search(problem.space, problem.effort, name, len(problem.objectives), self._candidates())
+            return
         objective = problem.objectives[0]
         if len(problem.objectives) > 1 or not (isinstance(problem.space, FixedSpace) or provable(objective)):
             found = f"exact with {self.settings['objectives']}"
             raise InputError("--algorithm", found, "one of latency_s, prefill_s, decode_s as the only objective")
-        if not isinstance(problem.space, NmpSpace):
+
+    def _candidates(self, generations: int | None = None) -> int:
+        return (generations or self.settings["num-generations"]) * self.problem.effort.population
+
+    def _search(self) -> tuple[Search, int]:
+        """The search, and for how many generations at most it is asked."""
+        problem, name = self.problem, self.settings["algorithm"]
+        if name != "exact":
+            # What `auto` stands for is decided when a run begins, however long it then goes on.
+            candidates = self._candidates(int(self.store.meta("settings")["num-generations"]))
+            search = make_search(problem.space, problem.effort, name, len(problem.objectives), candidates)
+            return search, self.settings["num-generations"]
+        if isinstance(problem.space, FixedSpace):
             size = problem.space.size or 1
             search = make_search(problem.space, problem.effort, "enumerate", 1, size)
             return search, -(-size // problem.effort.population)
-        exact = ExactSearch(problem.space, problem.evaluator, objective.metric)
+        exact = ExactSearch(problem.space, problem.evaluator, problem.objectives[0].metric, self.store.facts)
         return exact, exact.devices + 1
 
-    def _polish(self, archive: Archive, better: Batch) -> None:
+    def _quick_bound(self) -> float | None:
+        return quick_bound(self.problem.space, self.problem.evaluator, self.problem.objectives[0])
+
+    def _conclude(
+        self, search: Search, archive: Archive, ended: str, interrupt: Interrupt, line: ProgressLine
+    ) -> Outcome:
+        """Prove, improve and explain what was found, and write it all."""
+        problem = self.problem
+        # Of the search: what is worked out about its result afterwards is not its speed.
+        seconds, cpu_s = self._spent()
+        full = self.settings["report"] == "full" and not ended.startswith((*UNFINISHED, FAILING))
+        line.say("proving how good the best design is" if full else "writing results")
+        bound = bound_of_run(problem.space, problem.evaluator, problem.objectives, search, archive, full)
+        if bound.better is not None:
+            self._polish(archive, bound.better, seconds)
+            ended += f", {POLISHED}"
+        line.say("trying one step in each hardware parameter" if full else "writing results")
+        steps = hardware_steps(problem, archive, lambda: interrupt.asked) if full else None
+        end = Ending(ended, cpu_s, seconds, bound, steps, full)
+        outcome = conclude(problem, self.settings.text, archive, self.store, end)
+        remember(self.store, end)
+        self._write(archive, outcome)
+        return outcome
+
+    def _spent(self) -> tuple[float, float]:
+        """Wall and CPU seconds of search, all sittings together."""
+        steps = self.store.steps()
+        return steps[-1][1:] if steps else (time.monotonic() - self._begin, time.process_time())
+
+    def _polish(self, archive: Archive, better: Batch, seconds: float) -> None:
         """Add a design that the solver found to what the search found."""
-        space = self.problem.space
+        space, ids = self.problem.space, np.array([archive.candidates])
         genomes = space.encode(better)
         evaluation = self.problem.evaluator.evaluate(better, seed=self.problem.effort.seed)
-        self.store.add(len(archive.history), genomes, key_bytes(space.schema.key(better)), evaluation)
-        archive.add(genomes, evaluation, time.monotonic() - self._wall)
+        self.store.add(LATER, ids, genomes, key_bytes(space.schema.key(better)), evaluation)
+        archive.add(ids, genomes, evaluation, seconds)
 
     def _look(self, archive: Archive) -> None:
         """Write what there is, now and then, so that a long run can be watched."""
         if time.monotonic() >= self._look_at:
-            self._write(archive, "running", Bound(None, "the run is not over"), full=False)
+            seconds, cpu_s = self._spent()
+            end = Ending("running", cpu_s, seconds, Bound(None, "the run is not over"), None, False)
+            self._write(archive, conclude(self.problem, self.settings.text, archive, self.store, end), brief=True)
             self._look_at = time.monotonic() + NEXT_LOOK_S
 
-    def _write(
-        self, archive: Archive, ended: str, bound: Bound, full: bool, stop: Callable[[], bool] = lambda: False
-    ) -> Outcome:
-        problem = self.problem
-        genomes = archive.genomes
-        if genomes is None:
-            genomes = np.empty((0, len(problem.space.bounds)), dtype=np.int64)
-        front = problem.space.decode(genomes)
-        answers = problem.evaluator.evaluate(front, seed=problem.effort.seed)
-        pool = pool_of(problem, self.store, front) if full else None
-        # Of the search: what is worked out about its result afterwards is not its speed.
-        cpu_seconds, wall_seconds = self._searched or self._time()
-        outcome = Outcome(
-            workload=problem.workload,
-            objectives=problem.objectives,
-            front=front,
-            answers=answers,
-            front_ids=archive.rows.tolist(),
-            candidates=archive.candidates,
-            cpu_seconds=cpu_seconds,
-            wall_seconds=wall_seconds,
-            seed=problem.effort.seed,
-            ended=ended,
-            settings=self.settings.text,
-            bound=bound,
-            findings=findings(problem, archive, front, answers, bound, pool, full, stop),
-        )
+    def _write(self, archive: Archive, outcome: Outcome, brief: bool = False) -> None:
         write_results(self.folder, outcome)
-        self._draw(archive, outcome)
-        return outcome
-
-    def _draw(self, archive: Archive, outcome: Outcome) -> None:
-        from dse.report.pictures import convergence_picture, corners_picture, front_picture
-
-        history, labels = archive.history, [o.metric for o in archive.objectives]
-        if not history:
-            return
-        units = [metric_unit(label) for label in labels]
-        many, cloud = len(labels) > 1, self._cloud()
-        convergence_picture(
-            [p.candidates for p in history],
-            np.array([p.best for p in history]),
-            labels,
-            units,
-            [np.nan if p.hypervolume is None else p.hypervolume for p in history] if many else None,
-            cloud,
-            self.folder / "convergence.png",
-        )
-        if many and len(archive.values):
-            signs = [o.sign for o in archive.objectives]
-            front_picture(archive.values, cloud[:, 1:], labels, units, signs, self.folder / "front.png")
-            if outcome.findings is not None and (corners := outcome.findings.corners):
-                fronts = {"nominal": archive.values} | {corner.name: corner.values for corner in corners}
-                corners_picture(fronts, labels, units, self.folder / "constants.png")
-
-    def _cloud(self) -> Floats:
-        """An even choice of feasible candidates, (n, 1 + objectives): number, then objectives."""
-        names = list(self.problem.evaluator.metrics)
-        table = np.array(self.store.even_choice(Status.OK, names, CLOUD), dtype=np.float64).reshape(-1, 1 + len(names))
-        known = dict(zip(names, table[:, 1:].T, strict=True))
-        values = [metric_values(o.metric, known) for o in self.problem.objectives]
-        return np.stack([table[:, 0], *values], axis=1)
+        others = cloud(self.problem, self.store)
+        write_report(self.folder, self.problem, outcome, archive.history, others, brief=brief)
 
 
 def _yaml(settings: Settings) -> str:

@@ -8,21 +8,32 @@ from pathlib import Path
 from types import TracebackType
 
 from design.errors import InputError
-from dse.store import FILE
+from dse.store import FILE, Store
 
-OWN = (FILE, "settings.yaml", "result.log", "summary.json", "front.", "candidates.", "convergence.")
+OWN = (
+    FILE,
+    "run.log",
+    "settings.yaml",
+    "result.log",
+    "summary.json",
+    "front.",
+    "candidates.",
+    "report.",
+    "pictures",
+)
 EARLIER = "earlier"
 
 
 class RunDirectory:
-    """Use as a context: inside, the directory is this run's alone and holds nothing of an earlier run.
+    """Use as a context: inside, the directory is this run's alone and holds nothing of an earlier run, unless this
+    one is to `resume` it.
 
     Files of an earlier run move to `earlier/001`, `earlier/002`, ...; files of others are left alone. Raises
     InputError where the directory cannot be made or written, or another run is writing there.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, resume: bool = False) -> None:
+        self.path, self._resume = path, resume
         self._lock: int | None = None
 
     def __enter__(self) -> RunDirectory:
@@ -30,7 +41,11 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._set_aside()
+            if not Store.begun(self.path / FILE):
+                (self.path / FILE).unlink(missing_ok=True)  # of a run that was killed before it began
+                self._set_aside()
+            elif not self._resume:
+                self._set_aside()
         except BlockingIOError:
             raise InputError(str(self.path), "another run is writing there", "a directory of its own") from None
         except OSError as error:
@@ -55,7 +70,12 @@ class RunDirectory:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old one or the new one, never a part."""
+    """Write a text file so that a reader sees the old one or the new one, never a part. Raises OSError, naming the
+    file, where the disk does not take it."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None

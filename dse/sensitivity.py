@@ -13,7 +13,7 @@ from design.errors import InputError
 from design.nmp import HARDWARE
 from dse.engine import Effort, make_search
 from dse.exact.prove import provable, prove
-from dse.explore import Limits, explore
+from dse.explore import explore
 from dse.space import Space
 from dse.spaces.hardware import GENES
 from dse.spaces.nmp import NmpSpace
@@ -33,6 +33,32 @@ class Step:
     before: float
     after: float
     metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """`base` are the metrics that the `steps` compare with: of the same device, its mapping made anew as theirs."""
+
+    base: dict[str, float]
+    steps: list[Step]
+
+
+def sensitivity(
+    make_space: MakeSpace,
+    hardware: HardwareSpace,
+    evaluator: NmpEvaluator,
+    objective: Objective,
+    best: Batch,
+    stop: Callable[[], bool] = lambda: False,
+) -> Sensitivity:
+    """All steps from the device of `best` (one row), or those there is time for until `stop` says so."""
+    base = base_metrics(make_space, evaluator, objective, best) or {}
+    found = []
+    for step in steps(make_space, hardware, evaluator, objective, best):
+        found.append(step)
+        if stop():
+            break
+    return Sensitivity(base, found)
 
 
 def steps(
@@ -105,7 +131,7 @@ def _best(
         design = prove(space, evaluator, one, objective.metric).design
     else:
         search = make_search(space, SEARCH, "auto", 1, SEARCH.population * GENERATIONS)
-        archive, _ = explore(search, evaluator, [objective], Limits(GENERATIONS), SEARCH.seed)
+        archive, _ = explore(search, evaluator, [objective], GENERATIONS, SEARCH.seed)
         found = archive.genomes is not None and len(archive.genomes)
         design = space.decode(archive.genomes[:1]) if found and archive.genomes is not None else None
     if design is None:

@@ -139,7 +139,11 @@ def plain(where: str, text: str) -> str:
 
 OPTIONS = (
     Option(
-        "execution-type", "dse", choice("parse", "dse", "export"), "dse explores; export writes a run's table again"
+        "execution-type",
+        "dse",
+        choice("parse", "dse", "export", "report", "compare"),
+        "dse explores; export writes the tables of a run again, report its report; compare A B draws two runs in one "
+        "picture",
     ),
     Option("model-type", None, choice(*MODEL_FOLDERS), "kind of layer: opt, llama or palm (default: opt)"),
     Option("model-shape", None, plain, "model shape (default: config/opt-6.7b/shape.json, or that of --model-type)"),
@@ -165,7 +169,8 @@ OPTIONS = (
     Option("output-buffer-total-size-space", BUFFERS, listing(whole(1, 2**30)), "choices of the output buffer, KB"),
     Option("is-device-fixed", "false", yes_no, "insist that every choice of hardware has one element"),
     Option("dse-output-dir", "./kick_the_tires/", plain, "directory of the run"),
-    Option("process-num", "1", whole(1, 4096), "worker processes (this version evaluates in one)"),
+    Option("process-num", "1", whole(1, 4096), "worker processes, for evaluators that are worth it"),
+    Option("ray-address", "", maybe(plain), "Ray cluster whose workers to use, such as 10.0.0.1:6379 or auto"),
     Option("seed", "114514", whole(0, 2**63 - 1), "of all random choices: same seed, same answer"),
     Option("population-num-per-generation", "100", whole(1, 10**6), "designs evaluated a generation"),
     Option("num-generations", "10", whole(1, 10**7), "generations, the first one included"),
@@ -194,7 +199,11 @@ OPTIONS = (
         "full also bounds the optimum (of one device), re-optimises each step of the hardware and redraws the front "
         "at the ends of the constants",
     ),
+    Option("resume", "false", yes_no, "go on with the run in the directory; begin one where there is none"),
     Option("time-limit", "", maybe(real(0.0, 1e9)), "stop after so many seconds"),
+    Option("row-time-limit", "60", real(1e-3, 1e9), "seconds that the evaluation of a design may take"),
+    Option("max-failures", "100", whole(1, 10**9), "stop after so many failed designs in a row"),
+    Option("quiet", "false", yes_no, "show nothing but errors"),
     Option("free-attention-cut", "false", yes_no, "let attention be cut inside key-value heads"),
     Option(
         "npu-model",
@@ -206,6 +215,20 @@ OPTIONS = (
     Option("export", "", maybe(listing(choice("csv", "json", "parquet"))), "write all candidates as csv,json,parquet"),
 )
 BY_NAME = {option.name: option for option in OPTIONS}
+# What a run may be resumed with, whatever it was begun with: none of it decides what is found, but for how long to go on.
+PER_SITTING = (
+    "dse-output-dir",
+    "process-num",
+    "ray-address",
+    "num-generations",
+    "report",
+    "resume",
+    "time-limit",
+    "row-time-limit",
+    "max-failures",
+    "quiet",
+    "export",
+)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,12 @@ class Solver:
             bound = np.inf
         return Proof(min(bound, self.value), self.value, self.design)
 
+    def relaxed(self) -> float | None:
+        """A bound at the price of a fraction of a second, as if memory were unlimited; None where there is none."""
+        if self.sets.count_downsets(MOST_DOWNSETS) > MOST_DOWNSETS:
+            return None
+        return self.relaxation.solve()[0]
+
     def _too_large(self) -> bool:
         """Whether all channels together cannot hold what has to be stored."""
         t = self.tables

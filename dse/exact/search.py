@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from typing import Any
+
 import numpy as np
 
 from design.core import Batch, Floats, Genomes, Status, key_bytes
@@ -18,12 +21,21 @@ class ExactSearch:
     """Proposes the optimum of each device, the devices with the most bandwidth first. A device whose bound shows
     that it cannot win is left early; the bound counts all the same.
 
+    What is solved is written to `ledger`, and what is there already is not solved again.
+
     Where both operator models promise that larger buffers never slow a design, only the largest are solved, and
     then shrunk as far as costs no time.
     """
 
-    def __init__(self, space: NmpSpace, evaluator: NmpEvaluator, metric: str) -> None:
+    def __init__(
+        self,
+        space: NmpSpace,
+        evaluator: NmpEvaluator,
+        metric: str,
+        ledger: MutableMapping[str, Any] | None = None,
+    ) -> None:
         self.space, self.evaluator, self.metric = space, evaluator, metric
+        self._ledger: MutableMapping[str, Any] = {} if ledger is None else ledger
         genes = space.genes
         choices = [np.arange(length) for length in genes.lengths]
         models = (evaluator.npu, evaluator.nmp)
@@ -53,17 +65,26 @@ class ExactSearch:
     def ask(self) -> Candidates | None:
         """See `Search`."""
         while self._next < self.devices:
-            columns = self.space.genes.decode(self._devices[self._next : self._next + 1])
+            name = f"device {self._next}"
+            if name not in self._ledger:
+                self._ledger[name] = self._solved(self._devices[self._next : self._next + 1])
+            bound, value, genome = self._ledger[name]
             self._next += 1
-            proof = prove(self.space, self.evaluator, columns, self.metric, beat=self._best)
-            self._bounds.append(proof.lower_bound)
-            self._best = min(self._best, proof.value)
-            if proof.design is not None:
-                design = proof.design
-                if self._largest_only:
-                    design = self._with_least_buffers(design, proof.value)
-                return candidates(self.space, design)
+            self._bounds.append(bound)
+            self._best = min(self._best, value)
+            if genome is not None:
+                return candidates(self.space, self.space.decode(np.array([genome], dtype=np.int64)))
         return None
+
+    def _solved(self, device: Genomes) -> list[Any]:
+        """Bound, value and genome (None: none that counts) of one device's best design, as JSON can hold them."""
+        columns = self.space.genes.decode(device)
+        proof = prove(self.space, self.evaluator, columns, self.metric, beat=self._best)
+        design = proof.design
+        if design is not None and self._largest_only:
+            design = self._with_least_buffers(design, proof.value)
+        genome = None if design is None else self.space.encode(design)[0].tolist()
+        return [proof.lower_bound, proof.value, genome]
 
     def _with_least_buffers(self, design: Batch, value: float) -> Batch:
         """The same dataflow with the smallest buffers (bytes of a channel) that are as fast."""

@@ -1,76 +1,15 @@
-"""What the terminal shows: a progress line while a run goes on, a table at its end. All on standard error,
-but for the table."""
+"""What the terminal shows at the end of a run: the best design or the front, and what there is to say about it."""
 
 from __future__ import annotations
 
-import math
-import sys
 import textwrap
-import time
-from types import TracebackType
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from dse.archive import Archive
 from dse.findings import Findings
 from dse.report.results import Outcome
-
-PLAIN_EVERY_S = 5.0  # between lines where the output is no terminal
-
-
-class ProgressLine:
-    """Best so far and candidates per second: a live line on a terminal, a plain line now and then elsewhere."""
-
-    def __init__(self, generations: int) -> None:
-        self._generations, self._begin, self._last = generations, time.monotonic(), time.monotonic()
-        self._console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("exploring"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[state]}"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=generations, state="")
-
-    def __enter__(self) -> ProgressLine:
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._console.is_terminal:
-            self._bar.stop()
-
-    def __call__(self, archive: Archive) -> None:
-        """Show the state after a generation."""
-        state = self._state(archive)
-        if self._console.is_terminal:
-            self._bar.update(self._task, completed=len(archive.history), state=state)
-        elif time.monotonic() - self._last >= PLAIN_EVERY_S:
-            self._last = time.monotonic()
-            print(f"generation {len(archive.history)} of {self._generations}: {state}", file=sys.stderr, flush=True)
-
-    def say(self, what: str) -> None:
-        """Show what goes on after the last generation; on a terminal only."""
-        if self._console.is_terminal:
-            self._bar.update(self._task, state=what)
-
-    def _state(self, archive: Archive) -> str:
-        last = archive.history[-1]
-        rate = last.candidates / max(time.monotonic() - self._begin, 1e-9)
-        best = ", ".join(
-            f"{o.metric} {value:.6g}" if math.isfinite(value) else f"{o.metric}: nothing feasible yet"
-            for o, value in zip(archive.objectives, last.best, strict=True)
-        )
-        front = f", front {len(archive.rows)}" if len(archive.objectives) > 1 else ""
-        return f"best {best}{front}, {last.candidates} candidates, {rate:,.0f}/s"
-
 
 def print_findings(console: Console, outcome: Outcome, found: Findings) -> None:
     """The answer block: whole-model figures, proof, operators, sensitivity, constants, the design in words."""
@@ -162,6 +101,9 @@ def print_outcome(outcome: Outcome, folder: str) -> None:
         f"{outcome.candidates} candidates in {outcome.wall_seconds:.2f} s ({rate:,.0f}/s, "
         f"{outcome.cpu_seconds:.2f} CPU-s), {outcome.ended}"
     )
+    if outcome.failed:
+        most, times = next(iter(outcome.failed.items()))
+        print(f"{sum(outcome.failed.values())} designs failed, {times} of them because: {most}")
     if not count:
         print("No feasible design was found; the store has the reason for every candidate.")
         return

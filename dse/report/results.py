@@ -33,6 +33,7 @@ class Outcome:
     answers: Evaluation
     front_ids: Sequence[int]
     candidates: int
+    failed: Mapping[str, int]  # reason -> how many
     cpu_seconds: float
     wall_seconds: float
     seed: int
@@ -94,6 +95,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "front": front,
         "objectives": [{"metric": o.metric, "goal": o.goal} for o in outcome.objectives],
         "candidates": outcome.candidates,
+        "failed": dict(outcome.failed),
         "cpu_seconds": round(outcome.cpu_seconds, 3),
         "wall_seconds": round(outcome.wall_seconds, 3),
         "seed": outcome.seed,

@@ -1,0 +1,36 @@
+"""The settings to go on with a run: those that it was begun with, and those that may change from sitting to sitting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from design.errors import InputError
+from dse.settings import BY_NAME, PER_SITTING, Settings, read_settings
+from dse.store import FILE, Store
+
+
+def resumed_settings(given: Mapping[str, tuple[str, str]], settings: Settings) -> Settings:
+    """`settings`, as `given` reads, where there is no run to go on with, else those of the run.
+
+    Raises InputError where an option was given that the run was begun without.
+    """
+    path = Path(settings["dse-output-dir"]) / FILE
+    if not Store.begun(path):
+        return settings
+    texts = stored_settings(path)
+    for name in given:
+        if name not in PER_SITTING and settings.text.get(name, "") != texts.get(name, ""):
+            where, text = given[name]
+            found = f"'{text}' in place of '{texts.get(name, '')}', with which the run in {path.parent} was begun"
+            raise InputError(where, found, "the same, or another directory")
+    begun = {name: (str(path), text) for name, text in texts.items() if name in BY_NAME}
+    return read_settings(begun | {name: given[name] for name in PER_SITTING if name in given})
+
+
+def stored_settings(path: Path) -> dict[str, str]:
+    """The settings that a run was begun with. Raises InputError where there is no run."""
+    store = Store.open(path)
+    texts: dict[str, str] = store.meta("settings")
+    store.close()
+    return texts
