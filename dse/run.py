@@ -10,7 +10,7 @@ import numpy as np
 
 from design.core import Batch, Floats, Status, key_bytes
 from design.errors import InputError
-from design.metrics import metric_unit, metric_values
+from design.metrics import metric_values
 from dse.archive import Archive
 from dse.engine import Search, make_search
 from dse.exact.prove import provable
@@ -143,28 +143,10 @@ class Run:
         return outcome
 
     def _draw(self, archive: Archive, outcome: Outcome) -> None:
-        from dse.report.pictures import convergence_picture, corners_picture, front_picture
+        from dse.report.page import write_report
 
-        history, labels = archive.history, [o.metric for o in archive.objectives]
-        if not history:
-            return
-        units = [metric_unit(label) for label in labels]
-        many, cloud = len(labels) > 1, self._cloud()
-        convergence_picture(
-            [p.candidates for p in history],
-            np.array([p.best for p in history]),
-            labels,
-            units,
-            [np.nan if p.hypervolume is None else p.hypervolume for p in history] if many else None,
-            cloud,
-            self.folder / "convergence.png",
-        )
-        if many and len(archive.values):
-            signs = [o.sign for o in archive.objectives]
-            front_picture(archive.values, cloud[:, 1:], labels, units, signs, self.folder / "front.png")
-            if outcome.findings is not None and (corners := outcome.findings.corners):
-                fronts = {"nominal": archive.values} | {corner.name: corner.values for corner in corners}
-                corners_picture(fronts, labels, units, self.folder / "constants.png")
+        running = outcome.ended == "running"
+        write_report(self.folder, self.problem, outcome, archive.history, self._cloud(), brief=running)
 
     def _cloud(self) -> Floats:
         """An even choice of feasible candidates, (n, 1 + objectives): number, then objectives."""

@@ -11,6 +11,7 @@ from design.errors import InputError
 from dse.store import FILE
 
 OWN = (FILE, "settings.yaml", "result.log", "summary.json", "front.", "candidates.", "convergence.")
+REPORT = ("report.html", "pictures")
 EARLIER = "earlier"
 
 
@@ -42,7 +43,7 @@ class RunDirectory:
             os.close(self._lock)
 
     def _set_aside(self) -> None:
-        left = [entry for entry in self.path.iterdir() if entry.name.startswith(OWN)]
+        left = [entry for entry in self.path.iterdir() if entry.name.startswith(OWN) or entry.name in REPORT]
         if not left:
             return
         shelf = self.path / EARLIER

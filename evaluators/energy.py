@@ -58,10 +58,10 @@ def energy_account(evaluator: NmpEvaluator, batch: Batch) -> EnergyAccount | Non
     )
     standby = {}
     if isinstance(evaluator, BufferedEvaluator):
-        constants = evaluator.constants
+        constants, n = evaluator.constants, c["nmp_channels"]
         only_npu = constants.npu_static_w
-        with_dram = float(static_w(replace(constants, mac_leakage_mw=0.0, sram_leakage_mw_kib=0.0), 0, device)[0])
-        watts = float(static_w(constants, c["nmp_channels"], device)[0])
+        with_dram = float(static_w(replace(constants, mac_leakage_mw=0.0, sram_leakage_mw_kib=0.0), n, device)[0])
+        watts = float(static_w(constants, n, device)[0])
         seconds = float(metrics["latency_s"][0])
         standby = {
             "NMP leakage": (watts - with_dram) * seconds,

@@ -106,13 +106,13 @@ def _one(values: Any) -> float:
 
 def _npu_bytes(gemms: Gemms, e: float) -> Floats:
     B, M, N, K, _ = gemms
-    return e * (B * (M * K + K * N))
+    return np.asarray(e * (B * (M * K + K * N)), dtype=np.float64)
 
 
 def _nmp_bytes(gemms: Gemms, e: float) -> Floats:
     B, M, N, K, channels = gemms
     split = split_over_channels(B, N, K, channels)
-    return e * (M * split.k + split.k * split.n) * split.rounds * channels
+    return np.asarray(e * (M * split.k + split.k * split.n) * split.rounds * channels, dtype=np.float64)
 
 
 def _points(
