@@ -18,7 +18,7 @@ from dse.report.pictures.corners import corners_picture
 from dse.report.pictures.fronts import front_picture
 from dse.report.pictures.roofline import RoofLine, roofline_picture
 from dse.report.pictures.schedule import Boundary, Task, schedule_picture
-from dse.report.pictures.sensitivity import Move, sensitivity_picture
+from dse.report.pictures.sensitivity import WIDEST, Move, sensitivity_picture
 from dse.report.results import Outcome
 from dse.sensitivity import Step
 from dse.setup import Problem
@@ -50,12 +50,12 @@ def run_pictures(
         svg = front_picture(values, cloud[:, 1:], labels, units, signs, knee, folder)
         text = (
             "Every red dot is a design that no other design found beats in all objectives; grey dots are other "
-            "feasible designs. With more than two objectives a dot may look beaten in one panel: it is better in "
-            "an objective that the panel does not show."
+            "feasible designs."
         )
-        text += " The knee is where giving up a little of one objective stops buying much of another." * (
-            knee is not None
-        )
+        if len(labels) > 2:
+            text += " A dot that looks beaten in one panel is better in an objective that the panel does not show."
+        if knee is not None:
+            text += " The knee is where giving up a little of one objective stops buying much of another."
         yield Picture("front", svg, f"Pareto front of {', '.join(labels)}", text)
     if history:
         bound = outcome.bound.lower_bound
@@ -177,6 +177,8 @@ def steps(base: dict[str, float], moves: Sequence[Step], folder: Path) -> Pictur
     svg = sensitivity_picture(metrics, table, folder)
     text = (
         "One hardware parameter moved one step, the mapping made anew for each; blue is less, red is more. A bar that "
-        "is missing is a resource that the design has enough of. Bars end at 100 %; their figures do not."
+        "is missing is a resource that the design has enough of."
     )
+    if any(abs(change) > WIDEST for move in table for change in move.percent if change is not None):
+        text += f" Bars end at {WIDEST:.0f} %, their figures do not."
     return Picture("sensitivity", svg, "Change of each metric for one step of each hardware parameter", text)

@@ -19,6 +19,7 @@ VARIABLES = {
 _COLOUR = re.compile("|".join(VARIABLES))
 _REFERENCE = re.compile(r"(?:href=\"#|url\(#)([^\")]+)")
 _LONG = re.compile(r"(\d\.\d\d)\d+")  # a hundredth of a point is enough
+_TAG = re.compile(r"<[^>]+>")
 _ID = re.compile(r'\s+id="([^"]*)"')
 
 
@@ -35,7 +36,7 @@ def inline_svg(svg: str, name: str, label: str) -> Markup:
     body = _COLOUR.sub(lambda m: f"var(--{VARIABLES[m[0]]}, {m[0]})", body)
     body = re.sub(r"<g>\s*</g>|<defs>\s*</defs>", "", body)
     body = re.sub(r">\s*\n\s*<", ">\n<", body)
-    body = _LONG.sub(r"\1", body)
+    body = _TAG.sub(lambda m: _LONG.sub(r"\1", m[0]), body)
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', body)
     assert size is not None
     head = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}" style="--wide: {}px">').format(

@@ -76,8 +76,8 @@ def headline(outcome: Outcome) -> list[tuple[str, str, str]]:
         least = f"no design is below {outcome.bound.lower_bound:.6g}"
         cards.append(("above the optimum", f"at most {max(found.gap, 0):.2%}", least))
     if found.second is not None:
-        second = f"{found.second.token_s * 1e3:.4g} ms per token"
-        cards.append((f"this design {by}", second, f"{found.second.ttft_s:.4g} s to the first token"))
+        second = f"{found.second.token_s * 1e3:.4g} ms"
+        cards.append((f"per token {by}", second, f"{found.second.ttft_s:.4g} s to the first token"))
     return cards
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from design.core import Floats
 from dse.report.pictures.fronts import better, pairs_of
-from dse.report.pictures.style import ACCENT, MARKS, SECOND, THIRD, dress, grid_of_axes, legend, save, thin
+from dse.report.pictures.style import ACCENT, COUNT, MARKS, SECOND, THIRD, dress, grid_of_axes, legend, save, thin
 
 COLOURS = (ACCENT, SECOND, THIRD, "#7c3aed", "#a16207", "#0e7490")
 
@@ -53,7 +53,7 @@ def compare_picture(
             values = run.best[:, column] if column < len(labels) else volume
             colour = COLOURS[place % len(COLOURS)]
             axes.step(run.candidates, values, where="post", color=colour, linewidth=1.6, label=run.name)
-        dress(axes, "candidates evaluated", "", label, unit)
+        dress(axes, COUNT, "", label, unit)
         axes.margins(y=0.2)
     for axes in panels:
         legend(axes, loc="best")

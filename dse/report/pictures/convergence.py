@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from design.core import Floats
-from dse.report.pictures.style import ACCENT, INK, QUIET, SECOND, dress, grid_of_axes, legend, save, thin
+from dse.report.pictures.style import ACCENT, COUNT, INK, QUIET, SECOND, dress, grid_of_axes, legend, save, thin
 
 CLEAR_PERCENT = 0.01  # below this, gaps are drawn on a straight scale that has a zero
 
@@ -42,14 +42,14 @@ def convergence_picture(
         if place == 0 and bound is not None:
             axes.axhline(bound, color=SECOND, linewidth=1.2, linestyle=(0, (5, 3)), label="proven lower bound")
         legend(axes, loc="upper right")
-        dress(axes, "candidates evaluated", "", label, unit)
+        dress(axes, COUNT, "", label, unit)
         if not len(others):
             axes.margins(y=0.25)
     rest = panels[len(labels) :]
     if hypervolume is not None:
         axes = rest.pop(0)
         _line(axes, x, np.asarray(hypervolume, dtype=float), "")
-        dress(axes, "candidates evaluated", "", "hypervolume (first front's box = 1)", "")
+        dress(axes, COUNT, "", "hypervolume (first front's box = 1)", "")
         axes.margins(y=0.25)
     if rest and bound is not None:
         _gap(rest[0], x, 100 * np.maximum(best[:, 0] / bound - 1, 0.0))
@@ -70,20 +70,22 @@ def _cloud(axes: Any, number: Floats, values: Floats, series: Floats) -> None:
 
 
 def _line(axes: Any, x: Floats, series: Floats, unit: str) -> None:
-    axes.step(x, series, where="post", color=ACCENT, linewidth=1.8, label="best so far")
-    if len(x) <= 60:
-        axes.plot(x, series, ".", color=ACCENT, markersize=4)
     known = series[np.isfinite(series)]
     if not len(known):
-        axes.text(0.5, 0.5, "nothing feasible yet", transform=axes.transAxes, ha="center", color=QUIET)
+        axes.text(0.5, 0.5, "nothing feasible", transform=axes.transAxes, ha="center", color=QUIET)
+        axes.set_ylim(0, 1)
+        axes.set_yticks([])
         return
+    axes.step(x, series, where="post", color=ACCENT, linewidth=1.8, label="best so far")
+    if len(x) <= 60:
+        axes.plot(x, series, ".", color=ACCENT, markersize=4 if len(x) > 1 else 10)
     words = f"{known[-1]:.6g} {unit}".strip()
     axes.annotate(words, (x[-1], known[-1]), (-4, -13), textcoords="offset points", ha="right", color=INK)
 
 
 def _gap(axes: Any, x: Floats, percent: Floats) -> None:
     _line(axes, x, percent, "%")
-    dress(axes, "candidates evaluated", "", "above the proven lower bound", "%")
+    dress(axes, COUNT, "", "above the proven lower bound", "%")
     axes.set_yscale("symlog", linthresh=CLEAR_PERCENT)
     axes.yaxis.set_major_formatter("{x:g} %")
     top = float(np.nanmax(percent)) if np.isfinite(percent).any() else 1.0

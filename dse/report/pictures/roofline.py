@@ -13,6 +13,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from dse.report.pictures.style import ACCENT, INK, MARKS, PAPER, QUIET, SECOND, THIRD, bare, legend, new_figure, save
 
 NEAR = 0.12  # decades: points this close share a label
+PANEL = (400.0, 300.0)  # points, about
+LETTER = 4.6  # points
+PLACES = [(7, -13), (7, 5), (-7, -13), (-7, 5), *((7, -13 - 10 * drop) for drop in range(1, 12))]  # in points
+Dot = tuple[str, float, float]  # name, FLOP/byte, GFLOP/s
 COLOURS = (SECOND, ACCENT, THIRD)
 DASHES = ("-", (0, (6, 2)), (0, (2, 2)))
 
@@ -26,9 +30,7 @@ class RoofLine:
     gbps: float
 
 
-def roofline_picture(
-    roofs: Sequence[RoofLine], points: Mapping[str, Sequence[tuple[str, float, float]]], folder: Path
-) -> str:
+def roofline_picture(roofs: Sequence[RoofLine], points: Mapping[str, Sequence[Dot]], folder: Path) -> str:
     """`points` by kind: (name, FLOP/byte, GFLOP/s). Both axes count in powers of ten. Returns the SVG."""
     figure = new_figure(9.0, 4.8)
     axes = figure.add_subplot()
@@ -69,31 +71,41 @@ def roofline_picture(
     return save(figure, folder, "roofline")
 
 
-def _labels(axes: Any, points: Mapping[str, Sequence[tuple[str, float, float]]]) -> None:
-    """One label for points that lie together, below and right of them; labels step down where they would meet."""
-    placed: list[tuple[float, float]] = []
-    for named, colour in zip(points.values(), COLOURS, strict=False):
-        heaps: list[tuple[float, float, list[str]]] = []
-        for name, x, y in named:
-            at = (float(np.log10(x)), float(np.log10(y)))
-            heap = next((h for h in heaps if max(abs(h[0] - at[0]), abs(h[1] - at[1])) < NEAR), None)
-            if heap is None:
-                heaps.append((*at, [name]))
+def _heaps(points: Mapping[str, Sequence[Dot]]) -> list[tuple[float, float, str, str]]:
+    """Points of a kind that lie together, as one: FLOP/byte and GFLOP/s of the lowest, their names, their colour."""
+    found = []
+    for dots, colour in zip(points.values(), COLOURS, strict=False):
+        heaps: list[list[Dot]] = []
+        for dot in sorted(dots, key=lambda dot: dot[2]):
+            at = np.log10(dot[1:])
+            near = (heap for heap in heaps if np.abs(np.log10(heap[0][1:]) - at).max() < NEAR)
+            if heap := next(near, None):
+                heap.append(dot)
             else:
-                heap[2].append(name)
-        for x, y, names in heaps:
-            drop = 0
-            while any(abs(x - u) < 0.9 and abs(y - 0.2 * drop - v) < 0.17 for u, v in placed):
-                drop += 1
-            placed.append((x, y - 0.2 * drop))
-            words = ", ".join(names) if len(names) <= 6 else f"{', '.join(names[:5])} and {len(names) - 5} more"
-            axes.annotate(
-                words,
-                (10**x, 10**y),
-                (7, -4 - 9.5 * drop),
-                textcoords="offset points",
-                va="top",
-                fontsize=8,
-                color=colour,
-                zorder=4,
-            )
+                heaps.append([dot])
+        for heap in heaps:
+            names = [dot[0] for dot in dots if dot in heap]
+            words = ", ".join(names) if len(names) <= 9 else f"{', '.join(names[:8])} and {len(names) - 8} more"
+            found.append((heap[0][1], heap[0][2], words, colour))
+    return found
+
+
+def _labels(axes: Any, points: Mapping[str, Sequence[Dot]]) -> None:
+    """A label beside each heap of points, where it meets no other label: below, above, or farther below."""
+    (left, right), (low, high) = np.log10(axes.get_xlim()), np.log10(axes.get_ylim())
+    across, up = PANEL[0] / (right - left), PANEL[1] / (high - low)
+    heaps = _heaps(points)
+    behind = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
+    dots = [(across * np.log10(x), up * np.log10(y)) for x, y, _, _ in heaps]
+    placed = [(u - 4, u + 4, v - 4, v + 4) for u, v in dots]
+    for (x, y, words, colour), (u, v) in zip(heaps, dots, strict=True):
+        for right_by, up_by in PLACES:
+            width = LETTER * len(words)
+            begin = u + right_by - (width if right_by < 0 else 0)
+            box = (begin, begin + width, v + up_by, v + up_by + 9)
+            if not any(box[0] < b and a < box[1] and box[2] < d and c < box[3] for a, b, c, d in placed):
+                break
+        placed.append(box)
+        style = {"textcoords": "offset points", "fontsize": 8, "color": colour, "zorder": 2.5, "bbox": behind}
+        side = "right" if right_by < 0 else "left"
+        axes.annotate(words, (x, y), (right_by, up_by), ha=side, va="bottom", **style)

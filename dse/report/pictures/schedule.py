@@ -54,22 +54,15 @@ def schedule_picture(
     for boundary in strata:
         for first, last in _runs(boundary.lanes):
             top.plot([boundary.at_s] * 2, [first - 0.5, last + 0.5], color=INK, linewidth=0.9, linestyle=(0, (1, 1.6)))
+    above: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8, "color": INK}
     for place, (begin, finish) in enumerate(groups):
         if place % 2:
             top.axvspan(begin, finish, color=FAINT, alpha=0.4, linewidth=0, zorder=0)
         top.axvline(finish, color=INK, linewidth=1.1)
-        words = f"group {place + 1}" if _fits("group 99", begin, finish, end) else str(place + 1)
-        if _fits(words, begin, finish, end):
-            top.annotate(
-                words,
-                ((begin + finish) / 2, 1.0),
-                (0, 3),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-                color=INK,
-            )
+        if _fits(words := str(place + 1), begin, finish, end):
+            middle = ((begin + finish) / 2, 1.0)
+            top.annotate(words, middle, (0, 3), xycoords=("data", "axes fraction"), ha="center", **above)
+    top.annotate("group", (0, 1.0), (-4, 3), xycoords="axes fraction", ha="right", **above)
     _lane_axis(top, lanes, end, "one decode step of a layer")
     until = max((task.end_s for task in before), default=0.0)
     _bars(bottom, before, colours, until)

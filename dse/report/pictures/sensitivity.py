@@ -63,6 +63,6 @@ def _panel(axes: Any, values: Sequence[float | None], empty: Sequence[bool]) -> 
     bare(axes)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_formatter("{x:+.3g} %")
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:+.3g} %" if x else "0")
     axes.locator_params(axis="x", nbins=5)
     axes.spines["left"].set_visible(False)

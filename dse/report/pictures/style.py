@@ -9,16 +9,20 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
 from design.core import Floats
 
+DPI = 150
 PREFIXED = ("s", "J", "W", "FLOP/s")
 PAPER, INK, FAINT, QUIET = "#ffffff", "#1f2933", "#d5dae1", "#8a95a3"
 ACCENT, SECOND, THIRD = "#c2410c", "#2563eb", "#15803d"
+COUNT = "candidates evaluated"
 ON_BAR = "#111111"  # words on a bar, dark whatever the page
-# Paul Tol's "light" scheme, made for words on coloured cells and told apart by colour-blind readers, then two greys.
+# Paul Tol's "light" scheme, made for words on coloured cells and told apart by colour-blind readers, and two more.
 FILLS = (
     "#77aadd",
     "#ee8866",
@@ -27,10 +31,10 @@ FILLS = (
     "#99ddff",
     "#44bb99",
     "#bbcc33",
-    "#aaaa00",
-    "#dddddd",
     "#b5a3d9",
     "#c9a27e",
+    "#aaaa00",
+    "#dddddd",
 )
 GREYS = ("#b6bec8", "#cfd5dc", "#e4e8ec")
 MARKS = ("o", "^", "s", "D", "v", "P")
@@ -53,7 +57,7 @@ def colour_of(names: Sequence[str]) -> dict[str, str]:
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of that many inches, on paper of the palette."""
     with matplotlib.rc_context(SETTINGS):
-        return Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
+        return Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor=PAPER)
 
 
 def columns_for(panels: int) -> int:
@@ -79,7 +83,7 @@ def dress(axes: Any, x: str, x_unit: str, y: str, y_unit: str) -> None:
         # A prefix needs a plain unit to stand before: 60 ms, but 0.06 mm2 and 0.06 of no unit.
         plain = StrMethodFormatter(f"{{x:,.4g}} {unit}".rstrip())
         axis.set_major_formatter(EngFormatter(unit) if unit in PREFIXED else plain)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=x == COUNT))
     _quiet(axes)
 
 
@@ -98,9 +102,10 @@ def _quiet(axes: Any) -> None:
 
 
 def legend(axes: Any, **where: Any) -> None:
-    """A legend without a frame, if there is anything to tell apart."""
+    """A legend, if there is anything to name; what it covers shows faintly through."""
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8, labelcolor=INK, **where)
+        style = {"facecolor": PAPER, "edgecolor": "none", "framealpha": 0.85, "fancybox": False}
+        axes.legend(fontsize=8, labelcolor=INK, borderaxespad=0.2, **style, **where)
 
 
 def thin(x: Floats, y: Floats, cells: int = 90) -> Floats:
@@ -117,9 +122,10 @@ def save(figure: Figure, folder: Path, name: str) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(SETTINGS):
         png, svg = io.BytesIO(), io.StringIO()
-        figure.savefig(png, format="png", dpi=150)
-        figure.set_layout_engine("none")  # what the first drawing settled
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        # `savefig` would draw each twice, once for the layout; here the first drawing settles it for both.
+        FigureCanvasAgg(figure).print_png(png)
+        figure.set_layout_engine("none")
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})
     text = svg.getvalue().replace("'DejaVu Sans'", FONTS)
     for suffix, content in (("png", png.getvalue()), ("svg", text.encode())):
         part = folder / f".{name}.{suffix}.part"
