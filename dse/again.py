@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from design.core import Objective
 from design.errors import InputError
 from design.metrics import metric_unit
-from dse.archive import Archive
+from dse.archive import Archive, Box, box_of
 from dse.conclude import cloud, conclude, remembered
 from dse.export import FORMATS, export
-from dse.setup import Problem, build
 from dse.settings import read_settings
+from dse.setup import Problem, build
 from dse.store import FILE, Store
+
+if TYPE_CHECKING:
+    from dse.report.comparison import Compared
 
 
 def opened(folder: Path) -> tuple[Store, Problem, dict[str, str]]:
@@ -26,9 +31,9 @@ def opened(folder: Path) -> tuple[Store, Problem, dict[str, str]]:
     return store, build(read_settings({name: (str(path), text) for name, text in texts.items()})), texts
 
 
-def archive_of(store: Store, problem: Problem) -> Archive:
+def archive_of(store: Store, problem: Problem, box: Box | None = None) -> Archive:
     """What the run had found, generation by generation, as it was when the store was last written."""
-    archive = Archive(problem.objectives)
+    archive = Archive(problem.objectives, box)
     seconds = 0.0
     for candidates, wall_s, _ in store.steps():
         if (part := store.answers(archive.candidates, candidates)) is not None:
@@ -63,24 +68,56 @@ def report_again(folder: Path) -> int:
 def compare_runs(folders: Sequence[Path], place: Path) -> int:
     """Draw runs in one picture, `compare.png` and `compare.svg` in `place`, and print what each found. Returns an
     exit code. Raises InputError unless they have the same objectives."""
-    from dse.report.comparison import compared, print_comparison
+    from dse.report.comparison import print_comparison
     from dse.report.pictures.compare import compare_picture
 
-    runs = []
-    for folder in folders:
-        store, problem, texts = opened(folder)
-        runs.append(compared(str(folder), problem, texts, archive_of(store, problem), remembered(store)))
-        store.close()
-    first, *others = runs
-    for folder, other in zip(folders[1:], others, strict=True):
-        if other.objectives != first.objectives:
-            names = ",".join(o.metric for o in other.objectives)
-            expected = f"those of {folders[0]}: {','.join(o.metric for o in first.objectives)}"
-            raise InputError(str(folder), f"has the objectives {names}", expected)
+    stores = [opened(folder)[:2] for folder in folders]
+    objectives = stores[0][1].objectives
+    for folder, (_, problem) in zip(folders, stores, strict=True):
+        if problem.objectives != objectives:
+            found = f"has the objectives {_goals(problem.objectives)}"
+            raise InputError(str(folder), found, f"those of {folders[0]}: {_goals(objectives)}")
+    fronts = [archive_of(store, problem).values for store, problem in stores]
+    sign = np.array([o.sign for o in objectives])
+    points = np.concatenate(fronts) * sign
+    box = box_of(points) if len(points) and len(sign) > 1 else None
+    runs = [_compared(str(folder), *pair, box) for folder, pair in zip(folders, stores, strict=True)]
     place.mkdir(parents=True, exist_ok=True)
-    labels = [o.metric for o in first.objectives]
-    signs = [o.sign for o in first.objectives]
-    compare_picture([run.curve for run in runs], labels, [metric_unit(label) for label in labels], signs, place)
+    labels = [o.metric for o in objectives]
+    units = [metric_unit(label) for label in labels]
+    compare_picture([run.curve for run in runs], labels, units, sign.tolist(), place)
     print_comparison(runs)
     print(place / "compare.png")
     return 0
+
+
+def _compared(name: str, store: Store, problem: Problem, box: Box | None) -> Compared:
+    from dse.report.comparison import Compared
+    from dse.report.pictures.compare import ComparedRun
+
+    archive, end = archive_of(store, problem, box), remembered(store)
+    history, workload = archive.history, problem.workload
+    volumes = [np.nan if p.hypervolume is None else p.hypervolume for p in history]
+    curve = ComparedRun(
+        name=name,
+        front=archive.values,
+        candidates=[p.candidates for p in history],
+        best=np.array([p.best for p in history]).reshape(len(history), len(problem.objectives)),
+        hypervolume=volumes if box is not None else None,
+    )
+    tokens = f"{workload.prompt} + {workload.generated} tokens"
+    return Compared(
+        curve=curve,
+        objectives=problem.objectives,
+        workload=f"{workload.name}, batch {workload.batch}, {tokens}",
+        evaluator=store.meta("evaluator"),
+        seed=problem.effort.seed,
+        seconds=end.wall_s,
+        lower_bound=end.bound.lower_bound,
+        volume=(volumes[-1] if volumes else np.nan) if box is not None else None,
+        ended=end.ended,
+    )
+
+
+def _goals(objectives: Sequence[Objective]) -> str:
+    return ",".join(f"{o.goal}:{o.metric}" for o in objectives)

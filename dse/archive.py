@@ -23,6 +23,16 @@ class Progress:
     hypervolume: float | None
 
 
+Box = tuple[Floats, Floats]  # best corner and sides, of objectives to minimise
+
+
+def box_of(points: Floats) -> Box:
+    """The box that points to minimise, (n, objectives), span. A tenth of a value stands in for a side that they do
+    not span."""
+    low, span = points.min(axis=0), np.ptp(points, axis=0)
+    return low, np.where(span > 0, span, np.where(low != 0, 0.1 * np.abs(low), 1.0))
+
+
 def objective_values(evaluation: Evaluation, objectives: Sequence[Objective]) -> Floats:
     """(n, objectives), as evaluated."""
     return np.stack([metric_values(o.metric, evaluation.metrics) for o in objectives], axis=1)
@@ -33,9 +43,10 @@ class Archive:
 
     `rows` are their numbers in the run's store, `values` (front, objectives) as evaluated, `genomes` beside
     them; the first row is the best of the first objective. Of candidates with equal values the first stays.
+    Hypervolumes are measured in `box`, by default that of the first front.
     """
 
-    def __init__(self, objectives: Sequence[Objective]) -> None:
+    def __init__(self, objectives: Sequence[Objective], box: Box | None = None) -> None:
         self.objectives = tuple(objectives)
         self._sign = np.array([o.sign for o in objectives], dtype=np.float64)
         self.rows: Ints = np.empty(0, dtype=np.int64)
@@ -43,7 +54,7 @@ class Archive:
         self.genomes: Genomes | None = None
         self.history: list[Progress] = []
         self.candidates = 0
-        self._box: tuple[Floats, Floats] | None = None
+        self._box = box
 
     def add(self, ids: Ints, genomes: Genomes, evaluation: Evaluation, seconds: float) -> None:
         """One generation, or what there is of it; `ids` are its rows' numbers in the store."""
@@ -79,9 +90,6 @@ class Archive:
 
         points = self.values * self._sign
         if self._box is None:
-            # Once for a run, so that the figure never falls. A tenth of a value stands in for a side that the
-            # first front does not span.
-            low, span = points.min(axis=0), np.ptp(points, axis=0)
-            self._box = (low, np.where(span > 0, span, np.where(low != 0, 0.1 * np.abs(low), 1.0)))
+            self._box = box_of(points)  # once for a run, so that the figure never falls
         low, side = self._box
         return float(hypervolume((points - low) / side, ref=np.full(points.shape[1], 1.1)))

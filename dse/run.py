@@ -30,6 +30,7 @@ from dse.run_log import RunLog
 from dse.settings import Settings
 from dse.setup import Problem
 from dse.spaces.fixed import FixedSpace
+from dse.spaces.nmp import NmpSpace
 from dse.store import FILE, LATER, Store
 from evaluators.guarded import Guarded
 from evaluators.pace import Pace
@@ -141,7 +142,7 @@ class Run:
             candidates = self._candidates(int(self.store.meta("settings")["num-generations"]))
             search = make_search(problem.space, problem.effort, name, len(problem.objectives), candidates)
             return search, self.settings["num-generations"]
-        if isinstance(problem.space, FixedSpace):
+        if not isinstance(problem.space, NmpSpace):
             size = problem.space.size or 1
             search = make_search(problem.space, problem.effort, "enumerate", 1, size)
             return search, -(-size // problem.effort.population)

@@ -215,7 +215,7 @@ OPTIONS = (
     Option("export", "", maybe(listing(choice("csv", "json", "parquet"))), "write all candidates as csv,json,parquet"),
 )
 BY_NAME = {option.name: option for option in OPTIONS}
-# What a run may be resumed with, whatever it was begun with: none of it decides what is found, but for how long to go on.
+# What may change from sitting to sitting of a run: none of it decides what is found, but how far the run goes.
 PER_SITTING = (
     "dse-output-dir",
     "process-num",

@@ -121,9 +121,7 @@ class Store:
                 raise OSError(None, f"cannot be written ({error})", str(self.path)) from None
             raise
 
-    def add(
-        self, generation: int, ids: Ints, genomes: Genomes, keys: Sequence[bytes], evaluation: Evaluation
-    ) -> None:
+    def add(self, generation: int, ids: Ints, genomes: Genomes, keys: Sequence[bytes], evaluation: Evaluation) -> None:
         """Candidates with these numbers, in one transaction."""
         values = {**evaluation.metrics, **{VIOLATION + k: v for k, v in evaluation.violation.items()}}
         with self.writing():
@@ -203,7 +201,8 @@ class Store:
     def failures(self) -> Counter[str]:
         """How many candidates FAILED for which reason, the most frequent first."""
         rows = self._db.execute(
-            "SELECT reason, count(*) FROM candidate WHERE status = 'FAILED' GROUP BY reason ORDER BY count(*) DESC, reason"
+            "SELECT reason, count(*) AS times FROM candidate WHERE status = 'FAILED' GROUP BY reason "
+            "ORDER BY times DESC, reason"
         )
         return Counter(dict(rows.fetchall()))
 

@@ -55,8 +55,7 @@ def accounts(evaluator: NmpEvaluator, batch: Batch) -> list[OperatorAccount]:
     waits = np.zeros(len(held))
     for steps, slow, busy in zip(evaluator.decode.steps, nmp, npu, strict=True):
         waits = waits + steps * waited(c, slow, busy)
-    # The middle context stands for all where a cause is named.
-    node = len(nmp) // 2
+    node = evaluator.decode.middle
     side = np.where(nmp[node] >= npu[node], "NMP", "NPU")
     reach = evaluator.decode_reach(c["nmp_units"], held, normal)
     rows, causes = evaluator.decode, {}

@@ -16,13 +16,15 @@ class DecodeRows:
     """Rows of operators. An operator whose GEMM does not depend on the context has one row for all of them.
 
     `steps` (nodes,): decode steps that each context stands for. `rows` (nodes, operators): where to find an
-    operator's row at a context. With `nodes` None all steps are at the final context.
+    operator's row at a context. With `nodes` None all steps are at the final context. `contexts` (nodes,): tokens.
     """
 
     def __init__(self, workload: Workload, nodes: int | None) -> None:
         if not workload.generated:
             nodes = None
-        contexts = [(0, workload.generated)] if nodes is None else workload.contexts(nodes)
+        last = min(workload.prompt + workload.generated, workload.max_context or 2**62)
+        contexts = [(last, workload.generated)] if nodes is None else workload.contexts(nodes)
+        self.contexts = tuple(context for context, _ in contexts)
         self.steps = np.array([steps for _, steps in contexts], dtype=np.int64)
         self.rows = np.zeros((len(contexts), len(workload.operators)), dtype=np.int64)
         operator, gemms, along_context = [], [], []
@@ -37,6 +39,11 @@ class DecodeRows:
         self._gemms = np.array(gemms, dtype=np.int64)
         self._extent = np.array([[op.extent] for op in workload.operators], dtype=np.int64)[self.operator]
         self._along_context = np.array(along_context)[:, None]
+
+    @property
+    def middle(self) -> int:
+        """The context that stands for all where one has to."""
+        return len(self.steps) // 2
 
     def cost(
         self, model: OperatorModel, units: Ints, channels: Ints, device: Device, up: bool, only: int | None = None
@@ -54,9 +61,16 @@ class DecodeRows:
         self, model: Explained, units: Ints, channels: Ints, device: Device, up: bool, node: int
     ) -> Mapping[str, Floats]:
         """What the seconds of `cost` are spent on at one context, (operators, n) by cause."""
-        some, gemms = self._gemms_of(units, channels, up, self.rows[node])
+        some, gemms = self.gemms(units, channels, up, node)
         found = model.parts(*gemms, device)
         return {cause: np.where(some, seconds, 0.0) for cause, seconds in found.items()}
+
+    def gemms(
+        self, units: Ints, channels: Ints, up: bool, node: int
+    ) -> tuple[Bools, tuple[Ints, Ints, Ints, Ints, Ints]]:
+        """For every operator at one context, (operators, n): whether one processor has work, and the B, M, N, K and
+        channels of it."""
+        return self._gemms_of(units, channels, up, self.rows[node])
 
     def _gemms_of(
         self, units: Ints, channels: Ints, up: bool, chosen: Ints | Bools | slice

@@ -20,7 +20,7 @@ import numpy as np
 
 from dse.archive import Archive
 from dse.engine import Effort, make_search
-from dse.explore import Limits, explore
+from dse.explore import explore
 from dse.settings import Settings, read_settings
 from dse.setup import Problem, build
 from dse.store import Store
@@ -62,7 +62,7 @@ def kernel_rates(problem: Problem) -> list[tuple[str, float]]:
     """Candidates a CPU-second of each step and of all of them, in batches of 2,500."""
     space, evaluator, rng = problem.space, problem.evaluator, np.random.default_rng(1)
     search = make_search(space, Effort(BATCH, 50, 1.0, 1), "auto", 1, 10**9)
-    archive, _ = explore(search, evaluator, problem.objectives, Limits(3), 1)
+    archive, _ = explore(search, evaluator, problem.objectives, 3, 1)
     parents = np.repeat(archive.genomes, BATCH, axis=0) if archive.genomes is not None else space.sample(BATCH, rng)
     for _ in range(3):  # as mixed as a population in the middle of a search
         parents = space.vary(parents, rng)
@@ -86,7 +86,7 @@ def whole_run(problem: Problem, folder: Path, population: int, generations: int,
     begin = time.process_time()
     search = make_search(problem.space, Effort(population, 50, 1.0, seed), "auto", 1, population * generations)
     store = Store.create(folder / f"{population}-{generations}-{seed}.sqlite", {})
-    archive, _ = explore(search, problem.evaluator, problem.objectives, Limits(generations), seed, store)
+    archive, _ = explore(search, problem.evaluator, problem.objectives, generations, seed, store)
     store.close()
     return archive.candidates / (time.process_time() - begin), archive
 
@@ -142,7 +142,7 @@ def quality(problem: Problem, folder: Path) -> list[tuple[str, str, str]]:
             for seed in range(10):
                 effort = Effort(population, 50, 1.0, seed)
                 search = make_search(problem.space, effort, algorithm, 1, 5000)
-                archive, _ = explore(search, problem.evaluator, problem.objectives, Limits(generations), seed)
+                archive, _ = explore(search, problem.evaluator, problem.objectives, generations, seed)
                 best.append(archive.values[0, 0])
             name = "search" if algorithm == "auto" else "random"
             rows.append(

@@ -11,6 +11,7 @@ from rich.table import Table
 from dse.findings import Findings
 from dse.report.results import Outcome
 
+
 def print_findings(console: Console, outcome: Outcome, found: Findings) -> None:
     """The answer block: whole-model figures, proof, operators, sensitivity, constants, the design in words."""
     model, workload = found.model, outcome.workload

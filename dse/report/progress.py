@@ -24,9 +24,7 @@ class ProgressLine:
     """Best so far, gap, candidates a second and time left, of this sitting. `bound` works out a lower bound of the
     first objective, where there is one; it is asked once, when a run takes longer."""
 
-    def __init__(
-        self, generations: int, interrupt: Interrupt, quiet: bool, bound: Callable[[], float | None]
-    ) -> None:
+    def __init__(self, generations: int, interrupt: Interrupt, quiet: bool, bound: Callable[[], float | None]) -> None:
         self._generations, self._interrupt, self._quiet, self._make_bound = generations, interrupt, quiet, bound
         self._begin = self._last = time.monotonic()
         self._first: tuple[int, int] | None = None  # generations and candidates before this sitting

@@ -18,7 +18,7 @@ from dse.archive import Archive
 from dse.engine import Effort, Search, make_search
 from dse.exact.prove import Proof, prove
 from dse.exact.search import ExactSearch
-from dse.explore import Limits, explore
+from dse.explore import explore
 from dse.proof import Bound, bound_of_run
 from dse.space import Space
 from dse.spaces.fixed import FixedSpace
@@ -46,7 +46,7 @@ def run(
     """The bound of a short run."""
     goals = objectives or (LATENCY,)
     search = search or make_search(space, FEW, "auto", len(goals), FEW.population * generations)
-    archive, _ = explore(search, evaluator, goals, Limits(generations), 0)
+    archive, _ = explore(search, evaluator, goals, generations, 0)
     return bound_of_run(space, evaluator, goals, search, archive, full), archive
 
 

@@ -13,7 +13,7 @@ from design.nmp import HARDWARE
 from dse import sensitivity
 from dse.engine import Effort, make_search
 from dse.exact.prove import prove
-from dse.explore import Limits, explore
+from dse.explore import explore
 from dse.sensitivity import Step, base_metrics, steps
 from dse.space import Space
 from dse.spaces.fixed import FixedSpace
@@ -157,7 +157,7 @@ def test_the_base_is_the_optimum() -> None:
     assert make.asked == [BASE] and found == solved(BUFFERED, BASE)
     space = space_for(BUFFERED, one_device(BASE))
     search = make_search(space, Effort(100, 50, 1.0, 0), "auto", 1, 1000)
-    archive, _ = explore(search, BUFFERED, [LATENCY], Limits(10), 0)
+    archive, _ = explore(search, BUFFERED, [LATENCY], 10, 0)
     assert archive.genomes is not None
     assert archive.values[0, 0] == pytest.approx(found["latency_s"], rel=1e-9)
     assert base_metrics(make, BUFFERED, LATENCY, space.decode(archive.genomes)) == found
@@ -202,7 +202,7 @@ def test_an_objective_without_a_solver(monkeypatch: pytest.MonkeyPatch) -> None:
     def searched(device: Device) -> dict[str, float]:
         space = space_for(BUFFERED, one_device(device))
         search = make_search(space, effort, "ga", 1, effort.population * generations)
-        archive, _ = explore(search, BUFFERED, [ENERGY], Limits(generations), effort.seed)
+        archive, _ = explore(search, BUFFERED, [ENERGY], generations, effort.seed)
         assert archive.genomes is not None and archive.candidates == 40
         answer = BUFFERED.evaluate(space.decode(archive.genomes), seed=0)
         assert answer.metrics["energy_j"][0] == archive.values[0, 0]

@@ -1,0 +1,71 @@
+"""The report of a run: one HTML page that needs nothing but itself, and its pictures as files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from design.core import Floats
+from dse.archive import Progress, objective_values
+from dse.report.figures import best_pictures, run_pictures
+from dse.report.inline import inline_svg
+from dse.report.knee import knee
+from dse.report.repeat import command, revision
+from dse.report.results import Outcome, versions
+from dse.report.tables import front_table, headline, operator_rows, said_by, step_table
+from dse.run_directory import write_whole
+from dse.setup import Problem
+
+PAGE, PICTURES = "report.html", "pictures"
+
+
+def write_report(
+    folder: Path,
+    problem: Problem,
+    outcome: Outcome,
+    history: Sequence[Progress],
+    cloud: Floats,
+    *,
+    brief: bool = False,
+) -> None:
+    """Write `report.html` and `pictures/*.png|svg` into `folder`, each whole at any moment.
+
+    `cloud` is (n, 1 + objectives): number and objective values of other feasible candidates, to draw behind. A
+    `brief` report, for a run that still goes on, has convergence and fronts only.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    place, found = folder / PICTURES, outcome.findings
+    signs = [objective.sign for objective in outcome.objectives]
+    turn = knee(objective_values(outcome.answers, outcome.objectives), signs) if len(outcome.front) else None
+    drawn = list(run_pictures(outcome, history, cloud, turn, place))
+    if found is not None and not brief:
+        drawn += best_pictures(problem, outcome, outcome.front.take(np.array([0])), found, place)
+    pictures = {p.name: {"svg": inline_svg(p.svg, p.name, p.label), "caption": p.caption} for p in drawn}
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("page.html").render(
+        outcome=outcome,
+        workload=outcome.workload,
+        found=found,
+        brief=brief,
+        running=outcome.ended == "running",
+        pictures=pictures,
+        headline=headline(outcome),
+        front=front_table(outcome, turn),
+        operators=operator_rows(found),
+        steps=step_table(found),
+        command=command(outcome.settings),
+        revision=revision(),
+        versions=versions(),
+        sources=said_by(outcome),
+    )
+    write_whole(folder / PAGE, page)

@@ -1,0 +1,132 @@
+"""A roofline of one design: the roofs of its processors, and where each operator lies below them.
+
+A point is an operator, or the part of it that one processor does. Its height is the work it asks for over the
+seconds its model takes, 2 B M N K / latency (a multiply-accumulate is 2 FLOP). Its place from left to right is that
+work over the bytes that come from memory when every operand passes once: on the NPU e B (M K + K N); on NMP
+e (M k + k n) for each channel's (M, k) . (k, n) in each round. The shipped models take at least bytes / bandwidth and
+at least work / peak, so that no point lies above the roof of the channels it uses; transfers in and out, what small
+buffers read again, uneven shares and utilisation press it below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cost_model.roofline import split_over_channels
+from design.core import Batch, Bools, Floats, Ints
+from design.device import Device
+from evaluators.nmp_design import NmpEvaluator
+
+FLOP = 2  # of a multiply-accumulate
+PREFILL, ON_NMP, ON_NPU = "prefill on the NPU", "decode on NMP", "decode on the NPU"
+Gemms = tuple[Ints, Ints, Ints, Ints, Ints]  # B, M, N, K, channels; each (operators, 1)
+
+
+@dataclass(frozen=True)
+class Roof:
+    """The most that a processor reaches: `gflops` at any intensity, and `gbps` (1e9 bytes/s) for each FLOP/byte."""
+
+    processor: str
+    channels: int
+    gflops: float
+    gbps: float
+
+    def at(self, intensity: float) -> float:
+        """GFLOP/s at so many FLOP/byte."""
+        return min(self.gflops, self.gbps * intensity)
+
+
+@dataclass(frozen=True)
+class Point:
+    """An operator in one phase on one processor: FLOP/byte, GFLOP/s, and the roof of the channels that it uses."""
+
+    operator: str
+    kind: str
+    intensity: float
+    gflops: float
+    roof: Roof
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """`roofs` are the NPU's with the most channels that it reads from in either phase, and that of all NMP channels
+    together."""
+
+    roofs: tuple[Roof, ...]
+    points: tuple[Point, ...]
+
+
+def roofline(evaluator: NmpEvaluator, batch: Batch) -> Roofline:
+    """The roofline of a batch of one sound design; decode is at its middle context."""
+    c = {k: v.T if v.ndim == 2 else v for k, v in batch.columns.items()}
+    device, decode, node = evaluator.device(c), evaluator.decode, evaluator.decode.middle
+    held, normal = np.bitwise_count(c["channels"]).astype(np.int64), evaluator.normal_channels(c)
+    B, M, N, K = (x[:, None] for x in evaluator.workload.gemms("prefill"))
+    before: Gemms = (B, M, N, K, np.maximum(held + normal, 1))
+    reach = evaluator.decode_reach(c["nmp_units"], held, normal)
+    on_nmp, on_npu = (cost.latency_s[decode.rows[node]] for cost in evaluator.decode_costs(c, held, device))
+    prefill = evaluator.prefill_cost(held + normal, device).latency_s
+    npu_work = decode.gemms(c["npu_units"], reach, up=False, node=node)
+    nmp_work = decode.gemms(c["nmp_units"], held, up=True, node=node)
+    points = [
+        *_points(evaluator, device, PREFILL, np.ones(held.shape, dtype=bool), before, prefill),
+        *_points(evaluator, device, ON_NMP, *nmp_work, on_nmp),
+        *_points(evaluator, device, ON_NPU, *npu_work, on_npu),
+    ]
+    roofs = []
+    for kind in (PREFILL, ON_NPU):
+        own = [p.roof for p in points if p.kind == kind]
+        roofs += [max(own, key=lambda roof: roof.channels)] if own else []
+    n = int(c["nmp_channels"][0])
+    roofs += [nmp_roof(device, n)] if n else []
+    return Roofline(tuple(dict.fromkeys(roofs)), tuple(points))
+
+
+def npu_roof(device: Device, channels: int) -> Roof:
+    """The NPU with so many memory channels, both at the efficiency that the platform states."""
+    p = device.platform
+    peak, bandwidth = p.npu_gmacs * p.npu_efficiency, p.channel_gbps * p.npu_efficiency * channels
+    return Roof("NPU", channels, FLOP * peak, bandwidth)
+
+
+def nmp_roof(device: Device, channels: int) -> Roof:
+    """So many NMP channels together, for a device of one row."""
+    p = device.platform
+    peak = p.simd * p.banks_per_channel * _one(device.fpus) * _one(device.mhz) / 1e3
+    return Roof("NMP", channels, FLOP * channels * peak, channels * p.banks_per_channel * _one(device.pe_gbps))
+
+
+def _one(values: Any) -> float:
+    return float(np.asarray(values).ravel()[0])
+
+
+def _npu_bytes(gemms: Gemms, e: float) -> Floats:
+    B, M, N, K, _ = gemms
+    return np.asarray(e * (B * (M * K + K * N)), dtype=np.float64)
+
+
+def _nmp_bytes(gemms: Gemms, e: float) -> Floats:
+    B, M, N, K, channels = gemms
+    split = split_over_channels(B, N, K, channels)
+    return np.asarray(e * (M * split.k + split.k * split.n) * split.rounds * channels, dtype=np.float64)
+
+
+def _points(
+    evaluator: NmpEvaluator, device: Device, kind: str, some: Bools, gemms: Gemms, seconds: Floats
+) -> list[Point]:
+    """The operators that have `some` work."""
+    count_bytes: Callable[[Gemms, float], Floats] = _nmp_bytes if kind == ON_NMP else _npu_bytes
+    make_roof = nmp_roof if kind == ON_NMP else npu_roof
+    B, M, N, K, channels = gemms
+    flop = FLOP * (B * M * N * K).astype(np.float64)
+    intensity = flop / count_bytes(gemms, evaluator.workload.bytes_per_element)
+    found = []
+    for i in np.flatnonzero(some[:, 0] & (seconds[:, 0] > 0)).tolist():
+        rate = float(flop[i, 0] / seconds[i, 0] / 1e9)
+        roof = make_roof(device, int(channels[i, 0]))
+        found.append(Point(evaluator.workload.operators[i].name, kind, float(intensity[i, 0]), rate, roof))
+    return found
