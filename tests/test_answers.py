@@ -29,7 +29,7 @@ REFERENCE = [*USE, *DEVICE]
 SHORT = ["--num-generations", "1", "--population-num-per-generation", "4"]
 FIXED = ["--is-dataflow-fixed", "fc_offloading"]
 FIGURES = ("ttft_s", "token_s", "tokens_per_s", "answer_s", "joule_per_token", "watts", "area_mm2")
-RESULTS = {"run.sqlite", "result.log", "summary.json", "settings.yaml", "convergence.png", "front.csv", "front.json"}
+RESULTS = {"run.sqlite", "result.log", "summary.json", "settings.yaml", "report.html", "front.csv", "front.json"}
 BASE = {"nmp_channels": 6, "fpus": 8, "mhz": 600, "pe_gbps": 25.6, "input_kb": 32, "weight_kb": 32, "output_kb": 64}
 
 
@@ -255,7 +255,7 @@ MANY = [*USE, *FIXED, *BUFFERS, "--nmp-channel-num-space", "2,4,6,8"]
 def test_front_at_the_ends_of_the_constants(tmp_path: Path) -> None:
     """A picture, and how much of the front stays at either end: counted again over all hardware."""
     summary = answer(tmp_path, *MANY, "--objectives", "energy_j,area_mm2", "--report", "full")
-    assert (tmp_path / "constants.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "pictures" / "constants.png").read_bytes().startswith(b"\x89PNG")
     assert "every design" in summary["bound"] and summary["candidates"] == 64
     problem = problem_of(*MANY, "--objectives", "energy_j,area_mm2")
     rows, batch = stored(tmp_path, problem)
@@ -282,7 +282,7 @@ def test_no_ends_of_the_constants(tmp_path: Path) -> None:
     """Times do not depend on the constants."""
     objectives = ["--objectives", "latency_s,prefill_s", "--report", "full"]
     summary = answer(tmp_path, *REFERENCE, *FIXED, *SHORT, *objectives)
-    assert summary["constants"] == [] and not (tmp_path / "constants.png").exists()
+    assert summary["constants"] == [] and not (tmp_path / "pictures" / "constants.png").exists()
     assert len(summary["sensitivity"]) == 14
 
 
@@ -365,4 +365,4 @@ def test_edges(case: str, small: list[str], tmp_path: Path) -> None:
     summary = answer(tmp_path / "run", *small, *EDGES[case], "--report", "full")
     assert (summary["best"] is None) == (case == "no time at all")
     assert summary["best"] is None or all(summary["model"][name] is not None for name in FIGURES[:4])
-    assert {path.name for path in (tmp_path / "run").iterdir()} >= RESULTS - {"convergence.png"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} >= RESULTS

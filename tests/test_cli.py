@@ -38,7 +38,7 @@ def test_run_leaves_everything(tmp_path: Path) -> None:
     """One objective: store, log with the published first lines, summary and picture, all of the same design."""
     assert main([*SMALL, "--dse-output-dir", str(tmp_path)]) == 0
     names = {path.name for path in tmp_path.iterdir()}
-    assert {"run.sqlite", "result.log", "summary.json", "settings.yaml", "convergence.png", "front.csv"} <= names
+    assert {"run.sqlite", "result.log", "summary.json", "settings.yaml", "report.html", "front.csv"} <= names
     lines = (tmp_path / "result.log").read_text().splitlines()
     patterns = [
         r"Best idv latency is (\S+) \(per layer\)\.",
@@ -50,14 +50,14 @@ def test_run_leaves_everything(tmp_path: Path) -> None:
     assert found == [summary["best"]["metrics"][name] for name in ("latency_s", "prefill_s", "decode_s")]
     assert found[0] == pytest.approx(found[1] + found[2], rel=1e-15)
     assert summary["candidates"] == 120 and summary["seed"] == 114514 and summary["versions"]["numpy"]
-    assert (tmp_path / "convergence.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "pictures" / "convergence.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_front_of_two_objectives(tmp_path: Path) -> None:
     """Two objectives: a front that is non-dominated in the store, and its picture."""
     arguments = [*SMALL, *LLAMA, "--objectives", "prefill_s,decode_s", "--export", "csv,json,parquet"]
     assert main([*arguments, "--dse-output-dir", str(tmp_path)]) == 0
-    assert (tmp_path / "front.png").is_file()
+    assert (tmp_path / "pictures" / "front.png").is_file()
     front = json.loads((tmp_path / "front.json").read_text())
     rows = json.loads((tmp_path / "candidates.json").read_text())
     assert len(rows) == 120
@@ -304,7 +304,7 @@ def test_nothing_feasible_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert main([*SMALL, "--bank-memory-capacity", "1", "--dse-output-dir", str(tmp_path)]) == 0
     assert "No feasible design" in capfd.readouterr().out
     assert json.loads((tmp_path / "summary.json").read_text())["best"] is None
-    assert (tmp_path / "convergence.png").is_file()
+    assert (tmp_path / "pictures" / "convergence.png").is_file()
 
 
 def refused(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:

@@ -49,7 +49,7 @@ def run_pictures(
         values = objective_values(outcome.answers, outcome.objectives)
         svg = front_picture(values, cloud[:, 1:], labels, units, signs, knee, folder)
         text = (
-            "Every red dot is a design that no other design found beats in all objectives; grey dots are other "
+            "Every large dot is a design that no other design found beats in all objectives; small ones are other "
             "feasible designs."
         )
         if len(labels) > 2:
@@ -176,8 +176,8 @@ def steps(base: dict[str, float], moves: Sequence[Step], folder: Path) -> Pictur
     ]
     svg = sensitivity_picture(metrics, table, folder)
     text = (
-        "One hardware parameter moved one step, the mapping made anew for each; blue is less, red is more. A bar that "
-        "is missing is a resource that the design has enough of."
+        "One hardware parameter moved one step, the mapping made anew for each; bars to the left are less, to the "
+        "right more. A bar that is missing is a resource that the design has enough of."
     )
     if any(abs(change) > WIDEST for move in table for change in move.percent if change is not None):
         text += f" Bars end at {WIDEST:.0f} %, their figures do not."

@@ -80,7 +80,8 @@ def _line(axes: Any, x: Floats, series: Floats, unit: str) -> None:
     if len(x) <= 60:
         axes.plot(x, series, ".", color=ACCENT, markersize=4 if len(x) > 1 else 10)
     words = f"{known[-1]:.6g} {unit}".strip()
-    axes.annotate(words, (x[-1], known[-1]), (-4, -13), textcoords="offset points", ha="right", color=INK)
+    above = 5 if known[-1] > known[0] else -13  # not on the line, which comes from the other side
+    axes.annotate(words, (x[-1], known[-1]), (-4, above), textcoords="offset points", ha="right", color=INK)
 
 
 def _gap(axes: Any, x: Floats, percent: Floats) -> None:
