@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from design.errors import InputError
-from dse.settings import BY_NAME, PER_SITTING, Settings, read_settings
+from dse.settings import PER_SITTING, Settings, read_settings
 from dse.store import FILE, Store
 
 
@@ -24,7 +24,8 @@ def resumed_settings(given: Mapping[str, tuple[str, str]], settings: Settings) -
             where, text = given[name]
             found = f"'{text}' in place of '{texts.get(name, '')}', with which the run in {path.parent} was begun"
             raise InputError(where, found, "the same, or another directory")
-    begun = {name: (str(path), text) for name, text in texts.items() if name in BY_NAME}
+    # A limit on the time is one on this sitting.
+    begun = {name: (str(path), text) for name, text in texts.items() if name not in ("time-limit", "quiet")}
     return read_settings(begun | {name: given[name] for name in PER_SITTING if name in given})
 
 

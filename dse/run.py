@@ -22,7 +22,6 @@ from dse.export import export
 from dse.interrupt import INTERRUPTED, OVER_TIME, Interrupt
 from dse.proof import Bound, bound_of_run, quick_bound
 from dse.report.console import print_outcome
-from dse.report.page import write_report
 from dse.report.progress import ProgressLine
 from dse.report.results import Outcome, versions, write_results
 from dse.run_directory import RunDirectory, write_whole
@@ -196,6 +195,10 @@ class Run:
 
     def _write(self, archive: Archive, outcome: Outcome, brief: bool = False) -> None:
         write_results(self.folder, outcome)
+        if self.settings["report"] == "none":
+            return
+        from dse.report.page import write_report
+
         others = cloud(self.problem, self.store)
         write_report(self.folder, self.problem, outcome, archive.history, others, brief=brief)
 

@@ -195,9 +195,9 @@ OPTIONS = (
     Option(
         "report",
         "full",
-        choice("full", "brief"),
+        choice("full", "brief", "none"),
         "full also bounds the optimum (of one device), re-optimises each step of the hardware and redraws the front "
-        "at the ends of the constants",
+        "at the ends of the constants; none writes no report.html and no pictures",
     ),
     Option("resume", "false", yes_no, "go on with the run in the directory; begin one where there is none"),
     Option("time-limit", "", maybe(real(0.0, 1e9)), "stop after so many seconds"),
@@ -233,7 +233,8 @@ PER_SITTING = (
 
 @dataclass(frozen=True)
 class Settings:
-    """Values by option name. `text` repeats the run: what was given and the defaults, but for empty ones."""
+    """Values by option name. `text` repeats the run from its begin: what was given and the defaults, but for empty
+    ones."""
 
     values: Mapping[str, Any]
     text: Mapping[str, str]
@@ -265,4 +266,4 @@ def read_settings(given: Mapping[str, tuple[str, str]]) -> Settings:
             if len(values[name]) > 1:
                 found = f"has {len(values[name])} choices, and --is-device-fixed is set"
                 raise InputError(where[name], found, "one choice")
-    return Settings(values, {name: said for name, said in text.items() if said})
+    return Settings(values, {name: said for name, said in text.items() if said and name != "resume"})

@@ -18,7 +18,7 @@ from dse.store import Store
 from main import main
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL = ["--population-num-per-generation", "40", "--num-generations", "3", "--report", "brief"]
+SMALL = ["--population-num-per-generation", "40", "--num-generations", "3", "--report", "none"]
 LLAMA = ["--model-type", "llama"]
 
 

@@ -37,7 +37,7 @@ def fill(archive: Archive, generations: list[list[Candidate]]) -> None:
     shown = 0
     for generation in generations:
         numbers = np.arange(shown, shown + len(generation))
-        archive.add(np.stack([numbers, numbers], axis=1), evaluation(generation), float(shown))
+        archive.add(numbers, np.stack([numbers, numbers], axis=1), evaluation(generation), float(shown))
         shown += len(generation)
 
 

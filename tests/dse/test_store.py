@@ -40,14 +40,14 @@ def test_round_trip(tmp_path: Path) -> None:
     """Genomes, floats, unknown values, status, reason and source come back exactly, in order, after reopening."""
     genomes = np.random.default_rng(0).integers(-(2**61), 2**61, (7, 5))
     keys = [bytes([i]) * 16 for i in range(7)]
-    store = Store.create(tmp_path / FILE, {"text": {"seed": "1"}})
+    store = Store.create(tmp_path / FILE, {"settings": {"seed": "1"}})
     first, second = answers(4, 0.1, ["a/1"] * 4), answers(3, 9.0, ["a/1", "b/2", "a/1"])
-    store.add(0, genomes[:4], keys[:4], first)
-    store.add(1, genomes[4:], keys[4:], second)
+    store.add(1, np.arange(4, 7), genomes[4:], keys[4:], second)
+    store.add(0, np.arange(4), genomes[:4], keys[:4], first)
     store.close()
 
     store = Store.open(tmp_path / FILE)
-    assert store.meta("settings") == {"text": {"seed": "1"}}
+    assert store.meta("settings") == {"seed": "1"}
     assert np.array_equal(store.genomes(), genomes)
     names, rows = store.candidates()
     table = {name: [row[i] for row in rows] for i, name in enumerate(names)}

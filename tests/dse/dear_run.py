@@ -1,0 +1,49 @@
+"""python -m tests.dse.dear_run FOLDER: a search with an evaluator that takes 10 ms a row and notes, in FOLDER/evaluated,
+each row that it begins. Goes on where an earlier one was killed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from design.core import Batch, Evaluation, Objective
+from dse.engine import Effort, make_search
+from dse.explore import explore
+from dse.store import FILE, Store
+from evaluators.base import AtOnce
+from evaluators.guarded import Guarded
+from tests.dse.small import ROOFLINE, devices, space_for
+
+
+class Dear(AtOnce):
+    """The roofline, slower."""
+
+    def __init__(self, notes: Path) -> None:
+        self.name, self.version, self.metrics, self.fidelity = "dear", "1", ROOFLINE.metrics, 0
+        self._notes = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
+        """See `Evaluator`."""
+        for _ in range(len(batch)):
+            os.write(self._notes, b"row\n")
+            time.sleep(0.01)
+        return ROOFLINE.evaluate(batch, seed=seed)
+
+
+def main(folder: Path) -> None:
+    """Four generations of 80."""
+    folder.mkdir(exist_ok=True)
+    begun = Store.begun(folder / FILE)
+    store = Store.open(folder / FILE) if begun else Store.create(folder / FILE, {})
+    if begun:
+        store.take_back()
+    space = space_for(ROOFLINE, devices((1, 2, 3)))
+    search = make_search(space, Effort(80, 40, 1.0, 3), "ga", 1, 320)
+    explore(search, Guarded(Dear(folder / "evaluated")), [Objective("latency_s")], 4, 3, store)
+    store.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
