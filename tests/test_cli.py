@@ -260,11 +260,11 @@ def test_bad_input_harms_no_earlier_run(tmp_path: Path, capfd: pytest.CaptureFix
     """What an earlier run left stays as it is, byte for byte."""
     run = tmp_path / "run"
     assert main([*SMALL, "--dse-output-dir", str(run)]) == 0
-    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     capfd.readouterr()
     for arguments in (["--seed", "x"], ["--algorithm", "magic"], ["--nmp-channel-num-space", "9"]):
         refused([*arguments, "--dse-output-dir", str(run)], capfd)
-    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 def test_output_that_cannot_be_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

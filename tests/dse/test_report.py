@@ -12,6 +12,7 @@ import pytest
 
 from main import main
 from tests.cases import ROOT
+from tests.test_answers import SMALL_GRAPH, SMALL_SHAPE
 
 USE = ["--max-batch-size", "2", "--input-seq-len", "64", "--max-gen-len", "16", "--num-generations", "2"]
 FEW = [*USE, "--population-num-per-generation", "40", "--topk", "10", "--total-channel-num", "4"]
@@ -94,7 +95,14 @@ def read(folder: Path) -> Page:
 def test_every_kind_of_run(case: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Each has exactly the pictures that it has something to show on, in the page and as files."""
     options, pictures = CASES[case]
-    assert main([*FEW, *options, "--dse-output-dir", str(tmp_path)]) == 0
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "shape.json").write_text(json.dumps(SMALL_SHAPE))
+    (model / "operator_graph.json").write_text(json.dumps(SMALL_GRAPH))
+    tmp_path /= "run"
+    # The small model fits any machine.
+    shape = [] if case == "nothing fits" else ["--model-shape", str(model / "shape.json")]
+    assert main([*FEW, *shape, *options, "--dse-output-dir", str(tmp_path)]) == 0
     page = read(tmp_path)
     folder = tmp_path / "pictures"
     files = {path.name for path in folder.iterdir()} if folder.exists() else set()
@@ -102,7 +110,7 @@ def test_every_kind_of_run(case: str, tmp_path: Path, capfd: pytest.CaptureFixtu
     assert page.tags["svg"] == len(pictures)
     words = " ".join(" ".join(page.words).split())
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert "python main.py --max-batch-size 2" in words and str(summary["seed"]) in words
+    assert "python main.py --m" in words and "--max-batch-size 2" in words and str(summary["seed"]) in words
     assert ("No feasible design" in words) == (summary["best"] is None)
     for design in summary["front"]:
         assert design["design"] in words

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from dse.report.pictures.fronts import better, pairs_of
 from dse.report.pictures.style import ACCENT, COUNT, MARKS, SECOND, THIRD, dress, grid_of_axes, legend, save, thin
 
 COLOURS = (ACCENT, SECOND, THIRD, "#7c3aed", "#a16207", "#0e7490")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))  # told apart in print too
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ def compare_picture(
         for place, run in enumerate(runs):
             volume = np.asarray(run.hypervolume if run.hypervolume is not None else [], dtype=float)
             values = run.best[:, column] if column < len(labels) else volume
-            colour = COLOURS[place % len(COLOURS)]
-            axes.step(run.candidates, values, where="post", color=colour, linewidth=1.6, label=run.name)
+            look = {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place % len(DASHES)]}
+            axes.step(run.candidates, values, where="post", linewidth=1.6, label=run.name, **look)
         dress(axes, COUNT, "", label, unit)
         axes.margins(y=0.2)
     for axes in panels:
