@@ -20,7 +20,17 @@ from tests.cases import ROOT
 
 SMALL = [
     *("--model-type", "llama", "--objectives", "prefill_s,decode_s"),
-    *("--population-num-per-generation", "60", "--num-generations", "30", "--export", "csv", "--quiet"),
+    *(
+        "--population-num-per-generation",
+        "60",
+        "--num-generations",
+        "30",
+        "--export",
+        "csv",
+        "--quiet",
+        "--report",
+        "brief",
+    ),
 ]
 BARE = ["--report", "none"]
 TIMES = ("seconds", "cpu_seconds", "wall_seconds")  # not the same twice
@@ -116,7 +126,7 @@ def test_a_polished_run_goes_on(tmp_path: Path) -> None:
     model.mkdir()
     shape = {"type": "llama", "layer_num": 2, "hidden_dim": 256, "intermediate_dim": 512}
     (model / "shape.json").write_text(json.dumps(shape | {"q_head_num": 8, "kv_head_num": 4}))
-    graph = {"node": {"q": 0, "k": 1, "qk": 2}, "edge": [[0, 2], [1, 2]]}
+    graph = {"node": {"q": 0, "k": 1, "v": 2, "qk": 3, "sv": 4}, "edge": [[0, 3], [1, 3], [3, 4], [2, 4]]}
     (model / "operator_graph.json").write_text(json.dumps(graph))
     one = ["--nmp-channel-num-space", "6", "--fpu-pe-bw-space", "(8,600,25.6)"]
     one += [f"--{kind}-space=32" for kind in ("input-buffer-size", "weight-buffer-size", "output-buffer-total-size")]
