@@ -372,16 +372,18 @@ def test_an_infeasible_row_is_no_failed_row() -> None:
 
 def test_rows_that_the_evaluator_fails_itself() -> None:
     """Their reason is one line whatever it says, and their metrics are unknown."""
+    middle = np.median(SOUND.metrics["latency_s"][MARKED])
     fault = Changed(
         lambda answer, hit: {
             "status": np.where(hit, Status.FAILED, answer.status).astype(np.int8),
-            "reason": np.where(hit, np.arange(len(hit)) % 2 * "two\nlines", ""),
+            "reason": np.where(hit & (answer.metrics["latency_s"] > middle), "two\nlines", ""),
             "cost_s": np.where(hit, np.nan, 1.0),
         }
     )
     answer = Guarded(marking(fault), pace=Sizes([24])).evaluate(BATCH, seed=1)
     sound_but(answer, MARKED)
     check_failed(answer, MARKED)
+    assert sorted(answer.reason[MARKED].tolist()) == ["failed without a reason"] * 2 + ["two lines"] * 2
 
 
 # Orders are found by chance, with pieces of a few rows less surely.
