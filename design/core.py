@@ -184,7 +184,8 @@ def gather(pieces: Sequence[tuple[Rows, Evaluation]], count: int) -> Evaluation:
     """One evaluation of `count` rows from pieces that came in any order.
 
     What only some pieces answer is unknown in the others; a constraint that a piece does not name is kept by its
-    rows, unless they FAILED. Raises ValueError unless the pieces cover every row exactly once.
+    rows, unless they FAILED. The level is that of a piece with answers. Raises ValueError unless the pieces cover
+    every row exactly once.
     """
     for rows, piece in pieces:
         if len(rows) != len(piece):
@@ -200,7 +201,8 @@ def gather(pieces: Sequence[tuple[Rows, Evaluation]], count: int) -> Evaluation:
         }
         for f in tables[0]
     }
-    return Evaluation.from_rows(fields, pieces[0][1].level)
+    levels = [piece.level for _, piece in pieces if (piece.status != Status.FAILED).any()]
+    return Evaluation.from_rows(fields, levels[0] if levels else pieces[0][1].level)
 
 
 def _column(

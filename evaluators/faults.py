@@ -29,6 +29,10 @@ class Kind(Enum):
     LOST = "lost"  # the worker process is gone
 
 
+class Late(BaseException):
+    """The time limit is over. No `Exception`, so that an evaluator does not catch it by accident."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """Why rows have no answer; `text` is one line for people."""
@@ -51,7 +55,9 @@ def answer_of(evaluator: Evaluator, batch: Batch, seed: int) -> Answered:
     wall, cpu = time.monotonic(), time.process_time()
     try:
         pieces = list(evaluator.stream(batch, seed=seed))
-    except (Exception, SystemExit) as error:
+    except (KeyboardInterrupt, Late):
+        raise
+    except BaseException as error:  # an evaluator's exit is its own, and extension modules panic with no `Exception`
         answer: Evaluation | Fault = Fault(Kind.RAISED, _in_one_line(error))
     else:
         try:
@@ -63,10 +69,23 @@ def answer_of(evaluator: Evaluator, batch: Batch, seed: int) -> Answered:
 
 def _in_one_line(error: BaseException) -> str:
     """Type, message, and where it was raised."""
-    message = " ".join(str(error).split())[:160]
+    try:
+        message = " ".join(str(error).split())[:160]
+    except Exception:  # the text is the evaluator's program too
+        message = "without a text"
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {message}{where}"
+
+
+NUMBERS: tuple[str, tuple[int, ...]] = ("fiu", ())
+FORMS: dict[str, tuple[str, tuple[int, ...]]] = {  # field -> kinds of numpy types, values a row (0: any number)
+    "status": ("iu", ()),
+    "reason": ("U", ()),
+    "source": ("U", ()),
+    "interval": ("fiu", (2,)),
+    "samples": ("fiu", (0,)),
+}
 
 
 def checked(answer: Evaluation, evaluator: Evaluator, rows: int, needs: Sequence[str]) -> Evaluation | Fault:
@@ -79,18 +98,24 @@ def checked(answer: Evaluation, evaluator: Evaluator, rows: int, needs: Sequence
         return Fault(Kind.MALFORMED, f"answered without {missing[0]}, which it says it knows")
     for field, named in answer.per_row().items():
         for name, values in named.items():
-            if np.ndim(values) < 1 or len(values) != rows:
-                length = len(values) if np.ndim(values) else "no"
-                return Fault(Kind.MALFORMED, f"answered {length} rows of {name or field} for {rows}")
+            kinds, shape = FORMS.get(field, NUMBERS)
+            found = np.shape(values)
+            if len(found) != 1 + len(shape) or found[0] != rows or (shape > (0,) and found[1:] != shape):
+                return Fault(Kind.MALFORMED, f"answered {name or field} of shape {found} for {rows} rows")
+            if values.dtype.kind not in kinds:
+                return Fault(Kind.MALFORMED, f"answered {name or field} of type {values.dtype}")
     if not np.isin(answer.status, [int(status) for status in Status]).all():
         return Fault(Kind.MALFORMED, "answered with a status that does not exist")
     return _without_unsound(answer, needs)
 
 
 def _without_unsound(answer: Evaluation, needs: Sequence[str]) -> Evaluation:
-    """Rows FAILED that are said to be OK and lack a number."""
+    """Rows FAILED that are said to be OK and lack a number. Those that the evaluator fails itself are brought into
+    form: unknown metrics, a reason of one line."""
     said = answer.status != Status.FAILED
     reason = np.full(len(answer), "", dtype=object)
+    for row in np.flatnonzero(~said):
+        reason[row] = " ".join(str(answer.reason[row]).split()) or "failed without a reason"
     for name, values in answer.violation.items():
         reason[said & ~(values >= 0)] = f"gave no amount for {name}"
     for name in needs:
@@ -106,6 +131,7 @@ def _without_unsound(answer: Evaluation, needs: Sequence[str]) -> Evaluation:
         samples={name: np.where(unsound[:, None], np.nan, values) for name, values in answer.samples.items()},
         status=np.where(unsound, Status.FAILED, answer.status).astype(np.int8),
         reason=np.where(unsound, reason, answer.reason).astype(str),
+        cost_s=np.where(unsound & ~(answer.cost_s >= 0), 0.0, answer.cost_s),
     )
 
 

@@ -11,7 +11,7 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,13 +22,14 @@ from evaluators.pace import Pace
 from evaluators.workers import ThisProcess, Workers
 
 LOG = logging.getLogger("tilewright")
+CHECKED = 32  # rows of a piece at most that are evaluated once more to see that they do not depend on their company
 DONE_AGAIN = 1  # times that a row is given to another worker after its worker was lost
 SAID = 20  # faults that are written to the log one by one
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Rows of a batch that are evaluated together. `checks` is a finished piece that this single row is to confirm;
+    """Rows of a batch that are evaluated together. `checks` is a finished piece that these rows of it are to confirm;
     `losses` counts the workers that were lost over these rows."""
 
     rows: Rows
@@ -89,7 +90,11 @@ class Guarded:
     def stream(self, batch: Batch, *, seed: int) -> Iterator[tuple[Rows, Evaluation]]:
         """See `Evaluator`."""
         if not len(batch):
-            yield np.arange(0), self._evaluator.evaluate(batch, seed=seed)
+            self._here.start(0, batch, seed)
+            empty = self._here.finished()[0].answered.answer
+            if not isinstance(empty, Fault):
+                empty = checked(empty, self._evaluator, 0, self._needs)
+            yield np.arange(0), failed(self._evaluator, 0, "", 0.0) if isinstance(empty, Fault) else empty
         cut, again, running = 0, deque[Piece](), dict[int, Piece]()
         try:
             while (cut < len(batch) or again or running) and not self._stop():
@@ -123,32 +128,40 @@ class Guarded:
         if not isinstance(answer, Fault):
             answer = checked(answer, self._evaluator, len(piece.rows), self._needs)
         if piece.checks is not None:
-            yield from self._confirm(piece.rows, answer, *piece.checks, again)
+            yield from self._confirm(piece, answer, *piece.checks, again)
         elif isinstance(answer, Fault):
             yield from self._mend(piece, answer, answered.wall_s, again)
         else:
             self._pace.learn(len(piece.rows), answered.wall_s)
             if self._due(piece):
-                again.append(Piece(piece.rows[-1:], checks=(piece, answer)))
+                again.append(Piece(self._sample(piece.rows), checks=(piece, answer)))
             else:
                 yield piece.rows, answer
 
     def _due(self, piece: Piece) -> bool:
-        """Whether a row of the piece is to be evaluated once more, alone: after 1, 2, 4, 8, ... pieces."""
+        """Whether rows of the piece are to be evaluated once more, in other company: after 1, 2, 4, 8, ... pieces."""
         if len(piece.rows) < 2:
             return False
         self._pieces += 1
         return self._pieces & (self._pieces - 1) == 0
 
+    def _sample(self, rows: Rows) -> Rows:
+        """At most half of the rows, mixed: a single row, or the order it had, may be right by accident."""
+        return np.random.default_rng(self._pieces).permutation(rows)[: min(len(rows) // 2, CHECKED)]
+
     def _confirm(
-        self, row: Rows, alone: Evaluation | Fault, piece: Piece, answer: Evaluation, again: deque[Piece]
+        self, check: Piece, found: Evaluation | Fault, piece: Piece, answer: Evaluation, again: deque[Piece]
     ) -> Iterator[tuple[Rows, Evaluation]]:
-        """Yield the piece's answer if a row of it has the same answer alone; else its rows are all done alone."""
-        if not isinstance(alone, Fault) and _same(alone, answer.take(np.flatnonzero(piece.rows == row[0]))):
+        """Yield the piece's answer if rows of it have the same one in other company; else all are done alone."""
+        if isinstance(found, Fault) and found.kind is Kind.LOST and check.losses < DONE_AGAIN:
+            again.append(replace(check, losses=check.losses + 1))
+            return
+        if not isinstance(found, Fault) and _same(found, answer.take(np.searchsorted(piece.rows, check.rows))):
             yield piece.rows, answer
             return
+        if not self._alone:
+            LOG.warning("a row has another answer alone than in a batch; every row is now evaluated alone")
         self._alone = True
-        LOG.warning("a row has another answer alone than in a batch; every row is now evaluated alone")
         again.extend(Piece(row[None]) for row in piece.rows)
 
     def _mend(
@@ -172,7 +185,7 @@ class Guarded:
 
 
 def _same(one: Evaluation, other: Evaluation) -> bool:
-    """Whether two answers to one row agree in what they say."""
+    """Whether two answers to the same rows agree in what they say."""
     ours, theirs = one.per_row(), other.per_row()
     names = [(f, k) for f in ("metrics", "violation", "status", "reason") for k in ours[f]]
     return all(k in theirs[f] and _equal(ours[f][k], theirs[f][k]) for f, k in names)

@@ -11,7 +11,9 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +26,7 @@ from evaluators.workers import Done, late
 
 LOG = logging.getLogger("tilewright")
 STORE_BYTES = 256 * 2**20  # shared memory for what is under way
+KNOCK_S = 5.0  # for a cluster to take a connection
 WAIT_S = 0.2  # between looks at time limits and stops
 START_LIMIT_S = 120.0  # without any worker, before this is an error
 START_TRIES = 3  # workers that end before they have begun, in a row
@@ -47,7 +50,16 @@ class Host:
     def answer(self, columns: dict[str, Any], seed: int) -> Answered:
         """One task."""
         assert self._schema is not None
-        return answer_of(self._evaluator, Batch(self._schema, columns), seed)
+        # Ray's arrays are read-only; an evaluator that writes into its own must answer here as it does elsewhere.
+        mine = {name: values.copy() for name, values in columns.items()}
+        return answer_of(self._evaluator, Batch(self._schema, mine), seed)
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens at host:port: Ray tries that for 20 minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
 
 
 @dataclass(eq=False)
@@ -106,6 +118,8 @@ class RayWorkers:
                 "include_dashboard": False,
             }
         try:
+            if address is not None:
+                _knock(address)
             ray.init(**options, log_to_driver=False, configure_logging=False, namespace="tilewright")
         except Exception as error:
             self.close()
@@ -113,7 +127,7 @@ class RayWorkers:
             where, found = ("--process-num", "Ray does not start") if address is None else ("--ray-address", address)
             raise InputError(where, f"{found} ({reason})", "a Ray cluster of the same version") from None
         finally:
-            if before is not None:
+            if before is not None and threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, before)
 
     def _shipped(self, evaluator: Evaluator) -> Any:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from design.core import Batch
 from evaluators.base import Evaluator
-from evaluators.faults import Answered, Fault, Kind, answer_of
+from evaluators.faults import Answered, Fault, Kind, Late, answer_of
 
 
 class Done(NamedTuple):
@@ -43,10 +43,6 @@ class Workers(Protocol):
         ...
 
 
-class Late(BaseException):
-    """The time limit is over. No `Exception`, so that an evaluator does not catch it by accident."""
-
-
 class ThisProcess:
     """Evaluates in this process. The time limit holds in the main thread only, and not inside of a C function that
     does not return: for such evaluators there are worker processes, which can be stopped from outside."""
@@ -75,6 +71,7 @@ class ThisProcess:
             return [Done(task, answer_of(self._evaluator, batch, seed))]
         assert self._limit_s is not None
         begin = time.monotonic(), time.process_time()
+        outer_s, outer_again_s = signal.setitimer(signal.ITIMER_REAL, 0.0)  # the caller's own, or another limit
         before = signal.signal(signal.SIGALRM, self._ring)
         try:
             try:
@@ -87,7 +84,10 @@ class ThisProcess:
             spent = time.monotonic() - begin[0], time.process_time() - begin[1]
             answered = Answered(late(self._limit_s), *spent)
         finally:
-            signal.signal(signal.SIGALRM, before)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
+            if outer_s:
+                left_s = max(outer_s - (time.monotonic() - begin[0]), 1e-6)
+                signal.setitimer(signal.ITIMER_REAL, left_s, outer_again_s)
         return [Done(task, answered)]
 
     def _ring(self, number: int, frame: FrameType | None) -> None:

@@ -168,3 +168,38 @@ def test_evaluation_take_and_round_trip() -> None:
 def test_goals() -> None:
     """The sign in words."""
     assert (Objective("a").goal, Objective("a", -1).goal) == ("min", "max")
+
+
+def named(rows: int, status: Status, level: float = 0.9, **fields: dict[str, Any]) -> Evaluation:
+    """Rows of one status with some named arrays."""
+    empty: dict[str, Any] = {"metrics": {}, "violation": {}, "source": {}}
+    reason = np.full(rows, "" if status == Status.OK else "why")
+    return Evaluation(
+        **(empty | fields), status=np.full(rows, status), reason=reason, cost_s=np.ones(rows), level=level
+    )
+
+
+def test_gather_of_pieces_that_name_other_things() -> None:
+    """What a piece does not name is unknown; its constraints are kept, but by FAILED rows."""
+    one = {"metrics": {"a": np.array([1.0])}, "violation": {"x": np.array([2.0])}, "source": {"a": np.array(["me/1"])}}
+    wide = {"interval": {"a": np.array([[0.0, 1.0]])}, "samples": {"a": np.ones((1, 5))}}
+    pieces = [
+        (np.array([2]), named(1, Status.OK, metrics={"b": np.array([3.0])})),
+        (np.array([0]), named(1, Status.INFEASIBLE, **one, **wide)),
+        (np.array([1]), named(1, Status.FAILED)),
+    ]
+    found = gather(pieces, 3)
+    np.testing.assert_array_equal(found.metrics["a"], [1.0, np.nan, np.nan])
+    np.testing.assert_array_equal(found.metrics["b"], [np.nan, np.nan, 3.0])
+    np.testing.assert_array_equal(found.violation["x"], [2.0, np.nan, 0.0])
+    np.testing.assert_array_equal(found.interval["a"], [[0.0, 1.0], [np.nan] * 2, [np.nan] * 2])
+    assert found.samples["a"].shape == (3, 5) and np.isnan(found.samples["a"][1:]).all()
+    assert found.source["a"].tolist() == ["me/1", "", ""] and found.reason.tolist() == ["why", "why", ""]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 0, 2]])
+def test_gather_takes_the_level_of_a_piece_with_answers(order: list[int]) -> None:
+    """In any order; failed rows have none of their own."""
+    made = [named(1, Status.FAILED), named(1, Status.OK, 0.5), named(1, Status.FAILED)]
+    assert gather([(np.array([row]), made[row]) for row in order], 3).level == 0.5
+    assert gather([(np.array([0]), named(1, Status.FAILED, 0.7))], 1).level == 0.7
