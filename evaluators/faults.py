@@ -91,8 +91,6 @@ FORMS: dict[str, tuple[str, tuple[int, ...]]] = {  # field -> kinds of numpy typ
 def checked(answer: Evaluation, evaluator: Evaluator, rows: int, needs: Sequence[str]) -> Evaluation | Fault:
     """The answer with rows that claim to be sound but lack a needed metric marked FAILED; a fault where it has not
     the form of an answer for so many rows."""
-    if not isinstance(answer, Evaluation):
-        return Fault(Kind.MALFORMED, f"answered with a {type(answer).__name__} in place of an Evaluation")
     missing = [name for name in evaluator.metrics if name not in answer.metrics or name not in answer.source]
     if missing:
         return Fault(Kind.MALFORMED, f"answered without {missing[0]}, which it says it knows")

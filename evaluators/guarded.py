@@ -63,7 +63,7 @@ class Guarded:
         self._workers: Workers = self._here
         self._pace = pace or Pace(workers=1, rows_ahead=0, limit_s=limit_s)
         self._alone = False  # every row by itself, once rows were seen to depend on their company
-        self._pieces = 0
+        self._pieces = self._confirmed = self._together = 0
         self._numbers = itertools.count()
         self._told = 0
         self.remote_cpu_s = 0.0
@@ -114,6 +114,11 @@ class Guarded:
         size = 1 if self._alone else self._pace.rows(count - cut, self._workers.count)
         return Piece(np.arange(cut, cut + size))
 
+    @property
+    def shipped(self) -> bool:
+        """Whether workers in other processes are in use."""
+        return self._workers.remote
+
     def _choose_workers(self, running: Mapping[int, Piece]) -> None:
         """Move to worker processes once that pays."""
         if self._make is not None and not self._workers.remote and not running and self._pace.worth_shipping():
@@ -136,14 +141,16 @@ class Guarded:
             if self._due(piece):
                 again.append(Piece(self._sample(piece.rows), checks=(piece, answer)))
             else:
+                self._together += len(piece.rows) if len(piece.rows) > 1 else 0
                 yield piece.rows, answer
 
     def _due(self, piece: Piece) -> bool:
-        """Whether rows of the piece are to be evaluated once more, in other company: after 1, 2, 4, 8, ... pieces."""
+        """Whether rows of the piece are to be evaluated once more, in other company: at first, and then after 1, 2, 4,
+        8, ... pieces."""
         if len(piece.rows) < 2:
             return False
         self._pieces += 1
-        return self._pieces & (self._pieces - 1) == 0
+        return self._confirmed < CHECKED or self._pieces & (self._pieces - 1) == 0
 
     def _sample(self, rows: Rows) -> Rows:
         """At most half of the rows, mixed: a single row, or the order it had, may be right by accident."""
@@ -157,10 +164,16 @@ class Guarded:
             again.append(replace(check, losses=check.losses + 1))
             return
         if not isinstance(found, Fault) and _same(found, answer.take(np.searchsorted(piece.rows, check.rows))):
+            self._confirmed += len(check.rows)
+            self._together += len(piece.rows)
             yield piece.rows, answer
             return
         if not self._alone:
-            LOG.warning("a row has another answer alone than in a batch; every row is now evaluated alone")
+            LOG.warning(
+                "answers change with the rows beside them: from here on every row is evaluated alone, and %d "
+                "earlier ones may be wrong",
+                self._together,
+            )
         self._alone = True
         again.extend(Piece(row[None]) for row in piece.rows)
 

@@ -1,5 +1,5 @@
-"""python -m tests.dse.dear_run FOLDER: a search with an evaluator that takes 10 ms a row and notes, in FOLDER/evaluated,
-each row that it begins. Goes on where an earlier one was killed."""
+"""python -m tests.dse.dear_run FOLDER: a search with an evaluator that takes 10 ms a row and notes each row that it
+begins in FOLDER/evaluated. Goes on where an earlier one was killed."""
 
 from __future__ import annotations
 
