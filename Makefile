@@ -21,6 +21,9 @@ check: ## ruff, mypy and pytest in the environment that is there
 bench: $(VENV)/core ## table of speeds and search quality, in CPU seconds
 	$(BIN)/python -m tests.bench
 
+workers: $(VENV)/all ## table of what worker processes bring, in wall seconds
+	$(BIN)/python -m tests.bench_workers
+
 grid: $(VENV)/core ## prove the published grid: gaps and CPU seconds
 	$(BIN)/python -m tests.grid
 
@@ -42,4 +45,4 @@ $(VENV)/all: requirements.txt requirements-core.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $(VENV)/core $@
 
-.PHONY: help run test check bench grid format clean
+.PHONY: help run test check bench workers grid format clean
