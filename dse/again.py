@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from dse.report.comparison import Compared
 
 
-def opened(folder: Path) -> tuple[Store, Problem, dict[str, str]]:
-    """The store of the run in a folder, what the run explores, and its settings. Raises InputError where there is
-    none, or what it explores is not there any more."""
+def opened(folder: Path) -> tuple[Store, Problem]:
+    """The store of the run in a folder, and what the run explores. Raises InputError where there is none, or what it
+    explores is not there any more."""
     path = folder / FILE
     store = Store.open(path)
     texts: dict[str, str] = store.meta("settings")
-    return store, build(read_settings({name: (str(path), text) for name, text in texts.items()})), texts
+    return store, build(read_settings({name: (str(path), text) for name, text in texts.items()}))
 
 
 def archive_of(store: Store, problem: Problem, box: Box | None = None) -> Archive:
@@ -47,7 +47,7 @@ def archive_of(store: Store, problem: Problem, box: Box | None = None) -> Archiv
 
 def export_again(folder: Path, formats: Sequence[str] | None) -> int:
     """Write the tables of a run again. Returns an exit code."""
-    store, problem, _ = opened(folder)
+    store, problem = opened(folder)
     for path in export(store, problem.space, folder, formats or FORMATS):
         print(path)
     return 0
@@ -57,9 +57,9 @@ def report_again(folder: Path) -> int:
     """Draw the report of a run again. Returns an exit code."""
     from dse.report.page import PAGE, write_report
 
-    store, problem, texts = opened(folder)
+    store, problem = opened(folder)
     archive = archive_of(store, problem)
-    outcome = conclude(problem, texts, archive, store, remembered(store))
+    outcome = conclude(problem, archive, store, remembered(store))
     write_report(folder, problem, outcome, archive.history, cloud(problem, store))
     print(folder / PAGE)
     return 0
@@ -71,7 +71,7 @@ def compare_runs(folders: Sequence[Path], place: Path) -> int:
     from dse.report.comparison import print_comparison
     from dse.report.pictures.compare import compare_picture
 
-    stores = [opened(folder)[:2] for folder in folders]
+    stores = [opened(folder) for folder in folders]
     objectives = stores[0][1].objectives
     for folder, (_, problem) in zip(folders, stores, strict=True):
         if problem.objectives != objectives:

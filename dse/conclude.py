@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from dse.setup import Problem
 from dse.store import Store
 
 CLOUD = 4000  # other designs drawn beside a front
-FACT = "ending"
+ENDING, SITTING = "ending", "sitting"  # facts of a store: how the run ended, what the last sitting was run with
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Ending:
     full: bool
 
 
-def conclude(problem: Problem, texts: Mapping[str, str], archive: Archive, store: Store, end: Ending) -> Outcome:
-    """The outcome of a run that has come this far; `texts` are its settings."""
+def conclude(problem: Problem, archive: Archive, store: Store, end: Ending) -> Outcome:
+    """The outcome of a run that has come this far."""
     genomes = archive.genomes
     if genomes is None:
         genomes = np.empty((0, len(problem.space.bounds)), dtype=np.int64)
@@ -54,7 +54,8 @@ def conclude(problem: Problem, texts: Mapping[str, str], archive: Archive, store
         wall_seconds=end.wall_s,
         seed=problem.effort.seed,
         ended=end.ended,
-        settings=texts,
+        settings=store.facts[SITTING]["settings"],
+        versions=store.facts[SITTING]["versions"],
         bound=end.bound,
         findings=findings(problem, archive, front, answers, end.bound, pool, end.steps),
     )
@@ -70,7 +71,7 @@ def hardware_steps(problem: Problem, archive: Archive, stop: Callable[[], bool])
 
 def remember(store: Store, end: Ending) -> None:
     """Keep an ending in the store, so that a report can be drawn again without proving anything again."""
-    store.facts[FACT] = {
+    store.facts[ENDING] = {
         "ended": end.ended,
         "cpu_s": end.cpu_s,
         "wall_s": end.wall_s,
@@ -82,10 +83,10 @@ def remember(store: Store, end: Ending) -> None:
 
 def remembered(store: Store) -> Ending:
     """The ending that was kept; that of a run cut short where there is none."""
-    if FACT not in store.facts:
+    if ENDING not in store.facts:
         seconds, cpu_s = store.steps()[-1][1:] if store.steps() else (0.0, 0.0)
         return Ending("not ended yet", cpu_s, seconds, Bound(None, "the run is not over"), None, False)
-    kept = store.facts[FACT]
+    kept = store.facts[ENDING]
     steps = kept["steps"]
     if steps is not None:
         steps = Sensitivity(steps["base"], [Step(**step) for step in steps["steps"]])

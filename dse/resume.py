@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from design.errors import InputError
+from dse.conclude import SITTING
 from dse.settings import PER_SITTING, Settings, read_settings
 from dse.store import FILE, Store
 
@@ -30,8 +31,8 @@ def resumed_settings(given: Mapping[str, tuple[str, str]], settings: Settings) -
 
 
 def stored_settings(path: Path) -> dict[str, str]:
-    """The settings that a run was begun with. Raises InputError where there is no run."""
+    """The settings of a run, as it was last gone on with. Raises InputError where there is no run."""
     store = Store.open(path)
-    texts: dict[str, str] = store.meta("settings")
+    texts: dict[str, str] = store.facts[SITTING]["settings"]
     store.close()
     return texts

@@ -13,7 +13,7 @@ from design.core import Batch, key_bytes
 from design.errors import InputError
 from design.metrics import METRICS
 from dse.archive import Archive
-from dse.conclude import Ending, cloud, conclude, hardware_steps, remember
+from dse.conclude import ENDING, SITTING, Ending, cloud, conclude, hardware_steps, remember
 from dse.engine import Search, make_search
 from dse.exact.prove import provable
 from dse.exact.search import ExactSearch
@@ -106,18 +106,20 @@ class Run:
     def _store(self) -> Store:
         """A new store, or the one to go on with."""
         path, evaluator = self.folder / FILE, self.problem.evaluator
+        now = {"settings": dict(self.settings.text), "versions": versions()}
         said = f"{evaluator.name}/{evaluator.version}"
         if not Store.begun(path):
             LOG.info("begun: python %s", " ".join(sys.argv))
-            about = {"settings": dict(self.settings.text), "evaluator": said, "versions": versions()}
-            return Store.create(path, about)
+            return Store.create(path, {"settings": now["settings"], "evaluator": said}, {SITTING: now})
         store = Store.open(path)
         if store.meta("evaluator") != said:
             found = f"was priced by {store.meta('evaluator')}, and the evaluator now is {said}"
             raise InputError(str(path), found, "the same, or another directory")
-        if store.meta("versions") != versions():
-            LOG.warning("other versions than the run was begun with: %s", versions())
+        if (before := store.facts[SITTING]["versions"]) != now["versions"]:
+            LOG.warning("other versions than last time, %s: %s", before, now["versions"])
         store.take_back()
+        store.facts.pop(ENDING, None)
+        store.facts[SITTING] = now
         LOG.info("resumed after %d complete generations: python %s", len(store.steps()), " ".join(sys.argv))
         return store
 
@@ -169,7 +171,7 @@ class Run:
         line.say("trying one step in each hardware parameter" if full else "writing results")
         steps = hardware_steps(problem, archive, lambda: interrupt.asked) if full else None
         end = Ending(ended, cpu_s, seconds, bound, steps, full)
-        outcome = conclude(problem, self.settings.text, archive, self.store, end)
+        outcome = conclude(problem, archive, self.store, end)
         remember(self.store, end)
         self._write(archive, outcome)
         return outcome
@@ -192,7 +194,7 @@ class Run:
         if time.monotonic() >= self._look_at:
             seconds, cpu_s = self._spent()
             end = Ending("running", cpu_s, seconds, Bound(None, "the run is not over"), None, False)
-            self._write(archive, conclude(self.problem, self.settings.text, archive, self.store, end), brief=True)
+            self._write(archive, conclude(self.problem, archive, self.store, end), brief=True)
             self._look_at = time.monotonic() + NEXT_LOOK_S
 
     def _write(self, archive: Archive, outcome: Outcome, brief: bool = False) -> None:

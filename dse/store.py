@@ -58,15 +58,16 @@ class Store:
         self.facts: MutableMapping[str, Any] = Facts(self)
 
     @staticmethod
-    def create(path: Path, about: dict[str, Any]) -> Store:
-        """A new store; `about` is what it takes to make the same space and evaluator again, by name."""
+    def create(path: Path, about: dict[str, Any], facts: dict[str, Any] | None = None) -> Store:
+        """A new store, with first facts; `about` is what it takes to make the same space and evaluator again."""
         store = Store(path)
         with store.writing():
             # Together with the tables, so that a store is either not there yet or complete.
             for statement in TABLES.split(";")[:-1]:
                 store._db.execute(statement)
-            rows = [("format", FORMAT), *about.items()]
-            store._db.executemany("INSERT INTO meta VALUES (?, ?)", [(k, json.dumps(v)) for k, v in rows])
+            for table, rows in (("meta", {"format": FORMAT} | about), ("fact", facts or {})):
+                texts = [(name, json.dumps(value)) for name, value in rows.items()]
+                store._db.executemany(f"INSERT INTO {table} VALUES (?, ?)", texts)
         store._db.execute("PRAGMA journal_mode=WAL")
         store._db.execute("PRAGMA synchronous=NORMAL")
         return store

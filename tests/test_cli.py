@@ -19,6 +19,7 @@ from main import main
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--population-num-per-generation", "40", "--num-generations", "3", "--report", "none"]
+DRAWN = ["--report", "brief"]
 LLAMA = ["--model-type", "llama"]
 
 
@@ -36,7 +37,7 @@ def child(arguments: list[str], **environment: str) -> subprocess.CompletedProce
 
 def test_run_leaves_everything(tmp_path: Path) -> None:
     """One objective: store, log with the published first lines, summary and picture, all of the same design."""
-    assert main([*SMALL, "--dse-output-dir", str(tmp_path)]) == 0
+    assert main([*SMALL, *DRAWN, "--dse-output-dir", str(tmp_path)]) == 0
     names = {path.name for path in tmp_path.iterdir()}
     assert {"run.sqlite", "result.log", "summary.json", "settings.yaml", "report.html", "front.csv"} <= names
     lines = (tmp_path / "result.log").read_text().splitlines()
@@ -55,7 +56,7 @@ def test_run_leaves_everything(tmp_path: Path) -> None:
 
 def test_front_of_two_objectives(tmp_path: Path) -> None:
     """Two objectives: a front that is non-dominated in the store, and its picture."""
-    arguments = [*SMALL, *LLAMA, "--objectives", "prefill_s,decode_s", "--export", "csv,json,parquet"]
+    arguments = [*SMALL, *DRAWN, *LLAMA, "--objectives", "prefill_s,decode_s", "--export", "csv,json,parquet"]
     assert main([*arguments, "--dse-output-dir", str(tmp_path)]) == 0
     assert (tmp_path / "pictures" / "front.png").is_file()
     front = json.loads((tmp_path / "front.json").read_text())
@@ -301,7 +302,7 @@ def test_time_limit(tmp_path: Path) -> None:
 
 def test_nothing_feasible_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A machine too small for the model: the run ends well and says that nothing fits."""
-    assert main([*SMALL, "--bank-memory-capacity", "1", "--dse-output-dir", str(tmp_path)]) == 0
+    assert main([*SMALL, *DRAWN, "--bank-memory-capacity", "1", "--dse-output-dir", str(tmp_path)]) == 0
     assert "No feasible design" in capfd.readouterr().out
     assert json.loads((tmp_path / "summary.json").read_text())["best"] is None
     assert (tmp_path / "pictures" / "convergence.png").is_file()

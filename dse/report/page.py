@@ -12,8 +12,8 @@ from dse.archive import Progress, objective_values
 from dse.report.figures import best_pictures, run_pictures
 from dse.report.inline import inline_svg
 from dse.report.knee import knee
-from dse.report.repeat import command, revision
-from dse.report.results import Outcome, versions
+from dse.report.repeat import command
+from dse.report.results import Outcome
 from dse.report.tables import front_table, headline, operator_rows, said_by, step_table
 from dse.run_directory import write_whole
 from dse.setup import Problem
@@ -64,8 +64,7 @@ def write_report(
         operators=operator_rows(found),
         steps=step_table(found),
         command=command(outcome.settings),
-        revision=revision(),
-        versions=versions(),
+        versions=outcome.versions,
         sources=said_by(outcome),
     )
     write_whole(folder / PAGE, page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from dse.settings import MODEL_FOLDERS, OPTIONS
@@ -31,6 +32,7 @@ def command(settings: Mapping[str, str]) -> str:
     return shlex.join(words)
 
 
+@lru_cache
 def revision() -> str | None:
     """The commit that the program runs from, and whether files differ from it; None outside a git checkout."""
     if not (ROOT / ".git").exists():

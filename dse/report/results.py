@@ -18,6 +18,7 @@ from dse.corners import Corner
 from dse.export import design_table, write_table
 from dse.findings import Findings
 from dse.proof import Bound
+from dse.report.repeat import revision
 from dse.run_directory import write_whole
 
 VERSION = "0.1.0"
@@ -39,6 +40,7 @@ class Outcome:
     seed: int
     ended: str
     settings: Mapping[str, str]
+    versions: Mapping[str, str]
     bound: Bound
     findings: Findings | None
 
@@ -102,7 +104,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "ended": outcome.ended,
         "evaluator": {name: str(said[0]) for name, said in outcome.answers.source.items() if len(said)},
         "settings": dict(outcome.settings),
-        "versions": versions(),
+        "versions": dict(outcome.versions),
     }
 
 
@@ -120,6 +122,8 @@ def versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:  # an algorithm without it may still run
             found[package] = "absent"
+    if (commit := revision()) is not None:
+        found["revision"] = commit
     return found
 
 

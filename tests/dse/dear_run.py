@@ -14,6 +14,7 @@ from dse.explore import explore
 from dse.store import FILE, Store
 from evaluators.base import AtOnce
 from evaluators.guarded import Guarded
+from evaluators.pace import Pace
 from tests.dse.small import ROOFLINE, devices, space_for
 
 
@@ -32,6 +33,14 @@ class Dear(AtOnce):
         return ROOFLINE.evaluate(batch, seed=seed)
 
 
+class OneByOne(Pace):
+    """As for an evaluator whose rows take long."""
+
+    def rows(self, left: int, workers: int) -> int:
+        """See `Pace`."""
+        return 1
+
+
 def main(folder: Path) -> None:
     """Four generations of 80."""
     folder.mkdir(exist_ok=True)
@@ -41,7 +50,8 @@ def main(folder: Path) -> None:
         store.take_back()
     space = space_for(ROOFLINE, devices((1, 2, 3)))
     search = make_search(space, Effort(80, 40, 1.0, 3), "ga", 1, 320)
-    explore(search, Guarded(Dear(folder / "evaluated")), [Objective("latency_s")], 4, 3, store)
+    evaluator = Guarded(Dear(folder / "evaluated"), pace=OneByOne(1, 0, None))
+    explore(search, evaluator, [Objective("latency_s")], 4, 3, store)
     store.close()
 
 

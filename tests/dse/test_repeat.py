@@ -35,7 +35,7 @@ def test_the_command_gives_the_same_settings(given_texts: dict[str, str]) -> Non
     settings = read_settings({name: ("test", text) for name, text in given_texts.items()})
     words = shlex.split(repeat.command(settings.text))
     assert words[:2] == ["python", "main.py"]
-    said = {k.replace("_", "-"): v for k, v in vars(make_parser().parse_args(words[2:])).items() if v is not None}
+    said = {k.replace("_", "-"): v for k, v in vars(make_parser().parse_args(words[2:])).items() if v}
     again = read_settings({name: ("test", text) for name, text in said.items()})
     assert again.values == settings.values and set(said) <= set(given_texts)
 
@@ -48,16 +48,16 @@ def test_nothing_set() -> None:
 def test_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That of a checkout, marked where files differ; none where there is no git, or nothing was committed."""
     monkeypatch.setattr(repeat, "ROOT", tmp_path)
-    assert repeat.revision() is None
+    assert repeat.revision.__wrapped__() is None
     for words in (["init", "-q"], ["config", "user.email", "a@b"], ["config", "user.name", "a"]):
         assert repeat._git(*words) is not None
-    assert repeat.revision() is None
+    assert repeat.revision.__wrapped__() is None
     (tmp_path / "a").write_text("1")
     for words in (["add", "a"], ["commit", "-qm", "a"]):
         assert repeat._git(*words) is not None
     commit = repeat._git("rev-parse", "HEAD")
-    assert commit is not None and len(commit) == 40 and repeat.revision() == commit
+    assert commit is not None and len(commit) == 40 and repeat.revision.__wrapped__() == commit
     (tmp_path / "a").write_text("2")
-    assert repeat.revision() == f"{commit} (with local changes)"
+    assert repeat.revision.__wrapped__() == f"{commit} (with local changes)"
     monkeypatch.setenv("PATH", "")
-    assert repeat.revision() is None
+    assert repeat.revision.__wrapped__() is None

@@ -25,5 +25,5 @@ def corners_picture(fronts: Mapping[str, Floats], labels: Sequence[str], units: 
             style = {"s": 20, "marker": mark, "color": colour, "alpha": 0.75, "linewidths": 0, "zorder": 4 - rank}
             axes.scatter(values[rows, a], values[rows, b], label=f"{name} constants ({len(values)})", **style)
         dress(axes, labels[a], units[a], labels[b], units[b])
-        legend(axes, loc="best")
+    legend(panels[0], loc="best")  # the panels' legends would be the same
     return save(figure, folder, "constants")
