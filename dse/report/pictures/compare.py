@@ -11,7 +11,18 @@ import numpy as np
 
 from design.core import Floats
 from dse.report.pictures.fronts import better, pairs_of
-from dse.report.pictures.style import ACCENT, COUNT, MARKS, SECOND, THIRD, dress, grid_of_axes, legend, save, thin
+from dse.report.pictures.style import (
+    ACCENT,
+    COUNT,
+    MARKS,
+    SECOND,
+    THIRD,
+    dress,
+    grid_of_axes,
+    save,
+    shared_legend,
+    thin,
+)
 
 COLOURS = (ACCENT, SECOND, THIRD, "#7c3aed", "#a16207", "#0e7490")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))  # told apart in print too
@@ -36,7 +47,7 @@ def compare_picture(
     all know it. The hypervolumes are comparable only if they were measured in the same box. Returns the SVG."""
     pairs = pairs_of(len(labels))
     volumes = all(run.hypervolume is not None for run in runs)
-    figure, panels = grid_of_axes(len(pairs) + len(labels) + volumes, 3.4)
+    figure, panels = grid_of_axes(len(pairs) + len(labels) + volumes, 3.4, 14.0)
     for axes, (a, b) in zip(panels, pairs, strict=False):
         for place, run in enumerate(runs):
             rows = thin(run.front[:, a], run.front[:, b], 400)
@@ -57,6 +68,5 @@ def compare_picture(
             axes.step(run.candidates, values, where="post", linewidth=1.6, label=run.name, **look)
         dress(axes, COUNT, "", label, unit)
         axes.margins(y=0.2)
-    for axes in panels:
-        legend(axes, loc="best")
+    shared_legend(figure, panels[0])
     return save(figure, folder, "compare")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from design.core import Floats
 from dse.report.pictures.fronts import pairs_of
-from dse.report.pictures.style import ACCENT, SECOND, THIRD, dress, grid_of_axes, legend, save, thin
+from dse.report.pictures.style import ACCENT, SECOND, THIRD, dress, grid_of_axes, save, shared_legend, thin
 
 LOOKS = (("o", ACCENT), ("v", SECOND), ("^", THIRD))
 
@@ -25,5 +25,5 @@ def corners_picture(fronts: Mapping[str, Floats], labels: Sequence[str], units: 
             style = {"s": 20, "marker": mark, "color": colour, "alpha": 0.75, "linewidths": 0, "zorder": 4 - rank}
             axes.scatter(values[rows, a], values[rows, b], label=f"{name} constants ({len(values)})", **style)
         dress(axes, labels[a], units[a], labels[b], units[b])
-    legend(panels[0], loc="best")  # the panels' legends would be the same
+    shared_legend(figure, panels[0])
     return save(figure, folder, "constants")

@@ -62,7 +62,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def columns_for(panels: int) -> int:
     """How many panels stand side by side."""
-    return {1: 1, 2: 2, 3: 3, 4: 2}.get(panels, 3)
+    return {1: 1, 2: 2, 3: 3, 4: 2, 7: 4, 8: 4}.get(panels, 3)
 
 
 def grid_of_axes(panels: int, height: float, width: float = 11.0) -> tuple[Figure, list[Any]]:
@@ -106,6 +106,13 @@ def legend(axes: Any, **where: Any) -> None:
     if axes.get_legend_handles_labels()[0]:
         style = {"facecolor": PAPER, "edgecolor": "none", "framealpha": 0.85, "fancybox": False}
         axes.legend(fontsize=8, labelcolor=INK, borderaxespad=0.2, **style, **where)
+
+
+def shared_legend(figure: Figure, axes: Any) -> None:
+    """A legend above all panels, of what one of them shows: for panels whose legends would be the same."""
+    if axes.get_legend_handles_labels()[0]:
+        style = {"loc": "outside upper left", "frameon": False, "ncols": 4, "fontsize": 9, "labelcolor": INK}
+        figure.legend(*axes.get_legend_handles_labels(), **style)
 
 
 def thin(x: Floats, y: Floats, cells: int = 90) -> Floats:
