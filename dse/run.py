@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import sys
 import time
@@ -52,7 +53,7 @@ class Run:
     def execute(self) -> int:
         """Explore to the end. Returns an exit code. Raises InputError before anything is written."""
         problem, settings, folder = self.problem, self.settings, self.folder
-        self._check_algorithm()
+        self._check()
         with (
             RunDirectory(folder, settings["resume"]),
             RunLog(folder),
@@ -98,10 +99,9 @@ class Run:
 
             return RayWorkers(evaluator, count, address, limit_s)
 
-        several = count > 1 or address is not None
         pace = Pace(count, rows, limit_s)
         stop = lambda: interrupt.reason() is not None
-        return Guarded(evaluator, sorted(needs), limit_s, stop, workers if several else None, pace)
+        return Guarded(evaluator, sorted(needs), limit_s, stop, workers if count > 1 else None, pace)
 
     def _store(self) -> Store:
         """A new store, or the one to go on with."""
@@ -123,9 +123,14 @@ class Run:
         LOG.info("resumed after %d complete generations: python %s", len(store.steps()), " ".join(sys.argv))
         return store
 
-    def _check_algorithm(self) -> None:
-        """Raise InputError where the algorithm cannot do what is asked, before anything is written."""
+    def _check(self) -> None:
+        """Raise InputError where workers or the algorithm cannot do what is asked, before anything is written."""
         problem, name = self.problem, self.settings["algorithm"]
+        count, address = self.settings["process-num"], self.settings["ray-address"]
+        if address is not None and count < 2:
+            raise InputError("--ray-address", f"{address} with {count} worker", "--process-num of 2 or more")
+        if count > 1 and importlib.util.find_spec("ray") is None:
+            raise InputError("--process-num", "workers need Ray", "pip install -r requirements.txt, or 1")
         if name != "exact":
             make_search(problem.space, problem.effort, name, len(problem.objectives), self._candidates())
             return

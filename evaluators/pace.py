@@ -11,6 +11,7 @@ TARGET_S = 0.25  # what a piece should take: long beside a call, short beside a 
 GROWTH = 32  # a piece has at most so many times the rows of the largest one before
 TRUSTED_S = 0.02  # the fixed cost of a call is small in a piece that takes longer
 START_S = 4.0  # wall seconds to start workers
+FINEST_S = 1e-9  # less than any row costs: what a clock too coarse for a piece stands for
 ROW_S = 5e-4  # a row cheaper than this is not shipped: a call costs twice as much
 
 
@@ -36,7 +37,7 @@ class Pace:
     def rows(self, left: int, workers: int) -> int:
         """Rows for the next piece. With several workers pieces get smaller towards the end of a batch, so that
         all end together."""
-        size = left if self.row_s <= 0 else max(int(self._target_s / self.row_s), 1)
+        size = max(int(self._target_s / max(self.row_s, FINEST_S)), 1)
         size = min(size, max(GROWTH * self._largest, 1))
         return min(size, left) if workers == 1 else min(size, -(-left // (2 * workers)))
 

@@ -175,6 +175,14 @@ FLAGS = {
     "missing config": ["--config", "no/such.yaml"],
     "missing operator model": ["--nmp-model", "no/such.py"],
     "parse": ["--execution-type", "parse"],
+    "a cluster for one worker": ["--ray-address", "10.0.0.1:6379"],
+    "comparison of nothing": ["compare"],
+    "comparison of one": ["compare", "kick_the_tires"],
+    "comparison of what is no run": ["compare", "no/such", "no/such"],
+    "directories without a comparison": ["runs/a"],
+    "report of nothing": ["--execution-type", "report"],
+    "no time for a row": ["--row-time-limit", "0"],
+    "no failure allowed": ["--max-failures", "0"],
     "export of nothing": ["--execution-type", "export"],
 }
 
@@ -251,7 +259,7 @@ def test_yaml_lists_and_precedence(tmp_path: Path) -> None:
     text = "nmp_channel_num_space: [4]\nfpu-pe-bw-space: [[8, 600, 25.6]]\nis-device-fixed: false\nseed: 5\n"
     path.write_text(text + "population-num-per-generation: 30\nnum-generations: 2\n")
     run = tmp_path / "run"
-    assert main(["--config", str(path), "--seed", "6", *LLAMA, "--dse-output-dir", str(run)]) == 0
+    assert main(["--config", str(path), "--seed", "6", *LLAMA, "--report", "none", "--dse-output-dir", str(run)]) == 0
     summary = json.loads((run / "summary.json").read_text())
     assert summary["seed"] == 6 and summary["candidates"] == 60
     assert summary["best"]["hardware"]["nmp_channels"] == 4 and summary["best"]["hardware"]["pe_gbps"] == 25.6
