@@ -34,6 +34,7 @@ from dse.spaces.nmp import NmpSpace
 from dse.store import FILE, LATER, Store
 from evaluators.guarded import Guarded
 from evaluators.pace import Pace
+from evaluators.workers import Workers
 
 LOG = logging.getLogger("tilewright")
 FIRST_LOOK_S, NEXT_LOOK_S = 2.0, 15.0  # wall seconds until results are first written, and between later times
@@ -94,7 +95,7 @@ class Run:
         needs = {need for o in self.problem.objectives for need in METRICS[o.metric].needs or (o.metric,)}
         rows = settings["num-generations"] * self.problem.effort.population
 
-        def workers():  # type: ignore[no-untyped-def]
+        def workers() -> Workers:
             from evaluators.pool import RayWorkers
 
             return RayWorkers(evaluator, count, address, limit_s)
