@@ -37,7 +37,8 @@ from evaluators.pace import Pace
 from evaluators.workers import Workers
 
 LOG = logging.getLogger("tilewright")
-FIRST_LOOK_S, NEXT_LOOK_S = 2.0, 15.0  # wall seconds until results are first written, and between later times
+FIRST_LOOK_S, NEXT_LOOK_S = 5.0, 15.0  # wall seconds until results are first written, and between later times
+LOOK_SHARE = 0.05  # of the time that such writing may take
 POLISHED = "then polished by the exact solver"
 UNFINISHED = (INTERRUPTED, OVER_TIME)
 
@@ -197,11 +198,13 @@ class Run:
 
     def _look(self, archive: Archive) -> None:
         """Write what there is, now and then, so that a long run can be watched."""
-        if time.monotonic() >= self._look_at:
+        begin = time.monotonic()
+        if begin >= self._look_at:
             seconds, cpu_s = self._spent()
             end = Ending("running", cpu_s, seconds, Bound(None, "the run is not over"), None, False)
             self._write(archive, conclude(self.problem, archive, self.store, end), brief=True)
-            self._look_at = time.monotonic() + NEXT_LOOK_S
+            now = time.monotonic()
+            self._look_at = now + max(NEXT_LOOK_S, (now - begin) / LOOK_SHARE)
 
     def _write(self, archive: Archive, outcome: Outcome, brief: bool = False) -> None:
         write_results(self.folder, outcome)
