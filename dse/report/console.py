@@ -104,7 +104,8 @@ def print_outcome(outcome: Outcome, folder: str) -> None:
     )
     if outcome.failed:
         most, times = next(iter(outcome.failed.items()))
-        print(f"{sum(outcome.failed.values())} designs failed, {times} of them because: {most}")
+        share = f", {times} of them" if len(outcome.failed) > 1 else ""
+        print(f"{sum(outcome.failed.values())} designs failed{share}: {most}")
     if not count:
         print("No feasible design was found; the store has the reason for every candidate.")
         return
