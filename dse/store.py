@@ -176,12 +176,21 @@ class Store:
 
     def answers(self, begin: int, end: int | None = None) -> Answers | None:
         """The candidates numbered from `begin` on (up to `end`, without it) that are here; None if none is."""
+        return self._answers("id >= ? AND id < ?", (begin, 2**62 if end is None else end))
+
+    def answers_of(self, ids: Ints) -> Evaluation:
+        """What was answered for the candidates of these numbers, at least one, in the given order."""
+        found = self._answers("id IN (SELECT value FROM json_each(?))", (json.dumps(ids.tolist()),))
+        assert found is not None
+        return found.evaluation.take(np.searchsorted(found.ids, ids))
+
+    def _answers(self, which: str, values_of_it: tuple[Any, ...]) -> Answers | None:
         names = ("id", "key", "genome", "status", "reason", "cost_s", *self._columns)
         fields = ", ".join(f'"{name}"' for name in names)
         found = self._db.execute(
-            f"SELECT {fields}, said FROM (SELECT * FROM candidate WHERE id >= ? AND id < ?) AS candidate "
+            f"SELECT {fields}, said FROM (SELECT * FROM candidate WHERE {which}) AS candidate "
             "JOIN source ON source.id = candidate.source ORDER BY candidate.id".replace('"id"', "candidate.id"),
-            (begin, 2**62 if end is None else end),
+            values_of_it,
         ).fetchall()
         if not found:
             return None

@@ -36,7 +36,7 @@ def child(arguments: list[str], **environment: str) -> subprocess.CompletedProce
 
 def test_run_leaves_everything(tmp_path: Path) -> None:
     """One objective: store, log with the published first lines, summary and picture, all of the same design."""
-    assert main([*SMALL, "--dse-output-dir", str(tmp_path)]) == 0
+    assert main([*SMALL, "--report", "brief", "--dse-output-dir", str(tmp_path)]) == 0
     names = {path.name for path in tmp_path.iterdir()}
     assert {"run.sqlite", "result.log", "summary.json", "settings.yaml", "report.html", "front.csv"} <= names
     lines = (tmp_path / "result.log").read_text().splitlines()
@@ -56,7 +56,7 @@ def test_run_leaves_everything(tmp_path: Path) -> None:
 def test_front_of_two_objectives(tmp_path: Path) -> None:
     """Two objectives: a front that is non-dominated in the store, and its picture."""
     arguments = [*SMALL, *LLAMA, "--objectives", "prefill_s,decode_s", "--export", "csv,json,parquet"]
-    assert main([*arguments, "--dse-output-dir", str(tmp_path)]) == 0
+    assert main([*arguments, "--report", "brief", "--dse-output-dir", str(tmp_path)]) == 0
     assert (tmp_path / "pictures" / "front.png").is_file()
     front = json.loads((tmp_path / "front.json").read_text())
     rows = json.loads((tmp_path / "candidates.json").read_text())
@@ -301,7 +301,8 @@ def test_time_limit(tmp_path: Path) -> None:
 
 def test_nothing_feasible_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A machine too small for the model: the run ends well and says that nothing fits."""
-    assert main([*SMALL, "--bank-memory-capacity", "1", "--dse-output-dir", str(tmp_path)]) == 0
+    small = ["--report", "brief", "--bank-memory-capacity", "1"]
+    assert main([*SMALL, *small, "--dse-output-dir", str(tmp_path)]) == 0
     assert "No feasible design" in capfd.readouterr().out
     assert json.loads((tmp_path / "summary.json").read_text())["best"] is None
     assert (tmp_path / "pictures" / "convergence.png").is_file()
