@@ -124,11 +124,16 @@ class Store:
     def add(self, generation: int, ids: Ints, genomes: Genomes, keys: Sequence[bytes], evaluation: Evaluation) -> None:
         """Candidates with these numbers, in one transaction."""
         values = {**evaluation.metrics, **{VIOLATION + k: v for k, v in evaluation.violation.items()}}
-        with self.writing():
-            new = [name for name in values if name not in self._columns]
-            for name in new:
-                self._db.execute(f'ALTER TABLE candidate ADD COLUMN "{name}" REAL')
-            self._insert(generation, ids, genomes, keys, evaluation, values)
+        sources = dict(self._sources)
+        try:
+            with self.writing():
+                new = [name for name in values if name not in self._columns]
+                for name in new:
+                    self._db.execute(f'ALTER TABLE candidate ADD COLUMN "{name}" REAL')
+                self._insert(generation, ids, genomes, keys, evaluation, values)
+        except BaseException:
+            self._sources = sources
+            raise
         self._columns += new
 
     def _insert(
@@ -301,7 +306,7 @@ class Facts(MutableMapping[str, Any]):
 
 def _said(texts: Sequence[str], name: str) -> list[str]:
     """Who said a metric, from the texts of `Store._source_ids`."""
-    known = {text: json.loads(text)[name] if text.startswith("{") else text for text in set(texts)}
+    known = {text: json.loads(text).get(name, "") if text.startswith("{") else text for text in set(texts)}
     return [known[text] for text in texts]
 
 
