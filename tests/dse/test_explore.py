@@ -247,6 +247,19 @@ def test_a_store_of_other_designs(tmp_path: Path) -> None:
     assert "\n" not in str(refused.value) and not evaluator.asked and len(store.genomes()) == SIZE
 
 
+@pytest.mark.parametrize("stop", [0, 1, 2])
+def test_a_stop_on_the_way_back(stop: int, tmp_path: Path) -> None:
+    """A run that is stopped before it is where it was has found what it had, generation by generation, and the part
+    of one that was cut short."""
+    store = Store.create(tmp_path / FILE, {})
+    before, _ = explore(search_of("ga", 1), Pieces(), LATENCY, 3, 3, store, halt=stop_after(4 + 4 + 1 + 1))
+    store.take_back()
+    archive, ended = explore(search_of("ga", 1), Pieces(), LATENCY, 3, 3, store, halt=stop_after(stop))
+    assert ended == "enough" and state(archive) == state(before) and archive.candidates == 2 * SIZE + 13
+    archive, _ = explore(search_of("ga", 1), Pieces(), LATENCY, 1, 3, store)
+    assert state(archive) == state(before)
+
+
 def test_watchers(tmp_path: Path) -> None:
     """Each new complete generation is shown once, after it was stored; those that are replayed are not."""
     store = Store.create(tmp_path / FILE, {})
