@@ -10,6 +10,7 @@ to go on with a run: a search asks for the same designs again, and those that ar
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, MutableMapping, Sequence
@@ -50,9 +51,11 @@ class Answers(NamedTuple):
 class Store:
     """Candidates by number, from 0 in the order in which they were proposed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, frozen: bool = False) -> None:
         self.path = path
-        self._db = sqlite3.connect(path, isolation_level=None)
+        # SQLite keeps notes beside a file that it reads, unless it is told that nobody writes there.
+        where = path.resolve().as_uri() + ("?immutable=1" if frozen else "")
+        self._db = sqlite3.connect(where, isolation_level=None, uri=True)
         self._sources: dict[str, int] = {}
         self._columns: list[str] = []
         self.facts: MutableMapping[str, Any] = Facts(self)
@@ -77,15 +80,16 @@ class Store:
         expected = "the directory of a run (--dse-output-dir)"
         if not path.is_file():
             raise InputError(str(path), "does not exist", expected)
-        store = Store(path)
         try:
+            store = Store(path, frozen=_frozen(path))
             found = store.meta("format")
             columns = [row[1] for row in store._db.execute("PRAGMA table_info(candidate)")]
             store._columns = columns[len(FIXED) :]
             if found == FORMAT:
                 store._sources = {said: number for number, said in store._db.execute("SELECT id, said FROM source")}
         except sqlite3.DatabaseError as error:
-            raise InputError(str(path), f"is not a run store ({error})", expected) from None
+            what = "cannot be read" if not os.access(path, os.R_OK) or _sealed(path) else "is not a run store"
+            raise InputError(str(path), f"{what} ({error})", expected) from None
         if found != FORMAT:
             raise InputError(str(path), f"has store format {found}", f"format {FORMAT}")
         return store
@@ -95,11 +99,11 @@ class Store:
         """Whether there is a store that a run got as far as making."""
         if not path.is_file():
             return False
-        with closing(sqlite3.connect(path)) as db:
-            try:
+        try:
+            with closing(sqlite3.connect(path)) as db:
                 return db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone() == (1,)
-            except sqlite3.DatabaseError:
-                return True  # something is there; `open` says what is wrong with it
+        except sqlite3.DatabaseError:
+            return True  # something is there; `open` says what is wrong with it
 
     def meta(self, name: str) -> Any:
         """A stored fact about the run."""
@@ -275,6 +279,16 @@ class Store:
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
         self._db.close()
+
+
+def _sealed(path: Path) -> bool:
+    """Whether nothing can be written beside the file."""
+    return not os.access(path.parent, os.W_OK)
+
+
+def _frozen(path: Path) -> bool:
+    """Whether a store can only be read, and is complete as it is: nobody has left a write-ahead log."""
+    return _sealed(path) and not path.with_name(path.name + "-wal").exists()
 
 
 class Facts(MutableMapping[str, Any]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -84,6 +85,28 @@ def test_a_kill_loses_no_finished_generation(tmp_path: Path) -> None:
     assert len(rows) > 0 and len(store.genomes()) == len(rows)
     counts = np.bincount(generations)
     assert (counts[:-1] == counts[0]).all() and counts[-1] == counts[0]
+
+
+# The administrator may write anywhere, unless it gives up that right.
+NOBODY = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="needs a user without rights")
+def test_a_store_that_is_sealed(tmp_path: Path) -> None:
+    """In a directory that cannot be written a store can be read; one without the right to read it is one line."""
+    folder = tmp_path / "sealed"
+    folder.mkdir()
+    store = Store.create(folder / FILE, {"settings": {}})
+    store.add(0, np.arange(3), np.zeros((3, 1), dtype=int), [bytes(16)] * 3, answers(3, 1.0, ["a/1"] * 3))
+    store.close()
+    code = f"from dse.store import *; s = Store.open(Path({str(folder / FILE)!r})); print(len(s.genomes()))"
+    command = [*(NOBODY if os.geteuid() == 0 else []), sys.executable, "-c", code]
+    for mode, said in ((0o444, "3\n"), (0o000, "cannot be read")):
+        (folder / FILE).chmod(mode)
+        folder.chmod(0o555)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        folder.chmod(0o755)
+        assert said in (done.stdout or done.stderr), done.stderr
 
 
 def test_what_is_no_store(tmp_path: Path) -> None:
