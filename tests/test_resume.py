@@ -203,6 +203,21 @@ def test_resume_with_another_model(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert "has other designs" in error and error.count("\n") == 1
 
 
+def test_a_damaged_store(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """One line, exit code 2, whether the run is to go on or its report is wanted."""
+    place = ["--dse-output-dir", str(tmp_path)]
+    assert main([*SMALL, *BARE, "--num-generations", "9", *place]) == 0
+    data = bytearray((tmp_path / FILE).read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 20_000] = b"\xff" * 20_000
+    (tmp_path / FILE).write_bytes(data)
+    capfd.readouterr()
+    for given in (["--resume", "--quiet", "--num-generations", "12"], ["--execution-type", "report"]):
+        assert main([*given, *place]) == 2
+        error = capfd.readouterr().err
+        assert error.startswith("error: ") and "run.sqlite: is damaged" in error and error.count("\n") == 1
+
+
 def test_resume_of_nothing_begins(tmp_path: Path) -> None:
     """The same line begins a run and goes on with it, so that a script need not ask; so it does after a kill in the
     moment in which the store was made."""
