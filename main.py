@@ -148,6 +148,11 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 2
+    except Exception as error:
+        if type(error).__module__ != "sqlite3":  # not imported here for the sake of --help
+            raise
+        print(f"error: run.sqlite: is damaged or cannot be used ({error})", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from design.errors import InputError
 from design.metrics import metric_unit
 from dse.archive import Archive, Box, box_of
 from dse.conclude import cloud, conclude, remembered
+from dse.explore import recall
 from dse.export import FORMATS, export
 from dse.settings import read_settings
 from dse.setup import Problem, build
@@ -34,14 +35,7 @@ def opened(folder: Path) -> tuple[Store, Problem]:
 def archive_of(store: Store, problem: Problem, box: Box | None = None) -> Archive:
     """What the run had found, generation by generation, as it was when the store was last written."""
     archive = Archive(problem.objectives, box)
-    seconds = 0.0
-    for candidates, wall_s, _ in store.steps():
-        if (part := store.answers(archive.candidates, candidates)) is not None:
-            archive.add(part.ids, part.genomes, part.evaluation, wall_s)
-        seconds = wall_s
-    # A generation that was cut short, and a design that a proof added.
-    if (rest := store.answers(archive.candidates)) is not None:
-        archive.add(rest.ids, rest.genomes, rest.evaluation, seconds)
+    recall(archive, store)
     return archive
 
 

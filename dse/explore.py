@@ -48,7 +48,20 @@ def explore(
             return loop.archive, ended
         for watcher in watch if new else ():
             watcher(loop.archive)
+    loop.recall()
     return loop.archive, "all generations done"
+
+
+def recall(archive: Archive, store: Store) -> None:
+    """Add to an archive of complete generations what the store has beyond them: further ones, a generation that was
+    cut short, and a design that a proof added."""
+    seconds = 0.0
+    for candidates, wall_s, _ in store.steps():
+        if candidates > archive.candidates and (part := store.answers(archive.candidates, candidates)) is not None:
+            archive.add(part.ids, part.genomes, part.evaluation, wall_s)
+        seconds = wall_s
+    if (rest := store.answers(archive.candidates)) is not None:
+        archive.add(rest.ids, rest.genomes, rest.evaluation, seconds)
 
 
 class _Loop:
@@ -75,6 +88,7 @@ class _Loop:
     def generation(self, number: int) -> tuple[str | None, bool]:
         """Ask, price, tell. Returns why the run is to end, if it is, and whether anything was evaluated."""
         if (reason := self.halt()) is not None:
+            self.recall()
             return reason, False
         candidates = self.search.ask()
         if candidates is None:
@@ -96,6 +110,11 @@ class _Loop:
             self.store.finish(number, self.archive.candidates, seconds, cpu)
         _tell(self.search, candidates, evaluation, self.archive)
         return ended, not known
+
+    def recall(self) -> None:
+        """A run that ends on its way back to where it was has found all that it had."""
+        if self.store is not None:
+            recall(self.archive, self.store)
 
     def _spent(self) -> tuple[float, float]:
         wall, cpu = self._begin

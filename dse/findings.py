@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +18,9 @@ from dse.sensitivity import Sensitivity, Step
 from dse.setup import Problem
 from dse.store import Store
 from evaluators.account import OperatorAccount, accounts
+from evaluators.operator_models import ModelFault
 
+LOG = logging.getLogger("tilewright")
 POOL = 20_000  # designs that the fronts at the ends of the constants are chosen from
 
 
@@ -51,18 +55,18 @@ def findings(
         return None
     best = front.take(np.array([0]))
     times = {name: float(values[0]) for name, values in answers.metrics.items()}
-    physical = problem.physical.evaluate(best, seed=problem.effort.seed)
-    physics = {name: float(values[0]) for name, values in physical.metrics.items()}
-    operators = accounts(problem.evaluator, best)
+    physics = times if problem.physical is problem.evaluator else _physics(problem, best)
+    operators = _operators(problem, best)
     gap = None
     if bound.lower_bound is not None and bound.lower_bound > 0:
         gap = float(archive.values[0, 0]) / bound.lower_bound - 1
     corners = []
     if pool is not None and _depends_on_constants(problem):
         at = {corner: problem.evaluator_at(corner) for corner in ("low", "high")}
-        corners = corner_fronts(at, problem.objectives, pool, len(front), problem.effort.seed)
+        with suppress(ModelFault):
+            corners = corner_fronts(at, problem.objectives, pool, len(front), problem.effort.seed)
     second = None
-    if problem.physical is not problem.evaluator and physical.status[0] != Status.FAILED:
+    if problem.physical is not problem.evaluator and "latency_s" in physics:
         second = whole_model(problem.workload, physics, physics)
     return Findings(
         bound=bound,
@@ -76,6 +80,26 @@ def findings(
         steps=hardware_steps.steps if hardware_steps is not None else [],
         corners=corners,
     )
+
+
+def _physics(problem: Problem, best: Batch) -> dict[str, float]:
+    """What the evaluator that knows energy and area says of a design; nothing where it cannot price it."""
+    try:
+        answer = problem.physical.evaluate(best, seed=problem.effort.seed)
+    except ModelFault as fault:
+        LOG.warning("no energy and area: %s", fault)
+        return {}
+    if answer.status[0] == Status.FAILED:
+        return {}
+    return {name: float(values[0]) for name, values in answer.metrics.items()}
+
+
+def _operators(problem: Problem, best: Batch) -> list[OperatorAccount]:
+    try:
+        return accounts(problem.evaluator, best)
+    except ModelFault as fault:
+        LOG.warning("no account of operators: %s", fault)
+        return []
 
 
 def _depends_on_constants(problem: Problem) -> bool:

@@ -14,6 +14,7 @@ from dse.exact.search import ExactSearch, hardware_of
 from dse.space import Space
 from dse.spaces.nmp import NmpSpace
 from evaluators.nmp_design import NmpEvaluator
+from evaluators.operator_models import ModelFault
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,10 @@ def bound_of_run(
     if best is None or not full:
         return Bound(None, "no time or wish for a proof (--report full)")
     known = space.decode(best)
-    proof = prove(space, evaluator, hardware_of(known, 0), first.metric, known)
+    try:
+        proof = prove(space, evaluator, hardware_of(known, 0), first.metric, known)
+    except ModelFault as fault:  # it prices designs that the run has not met
+        return Bound(None, str(fault))
     won = proof.design is not None and proof.value < float(archive.values[0, 0]) * (1 - 1e-12)
     how = "all dataflows of this device, by dynamic programming and branch and bound"
     if proof.lower_bound is None:
@@ -72,7 +76,10 @@ def quick_bound(space: Space, evaluator: NmpEvaluator, objective: Objective) -> 
     if not isinstance(space, NmpSpace) or not provable(objective) or space.genes.size > 1:
         return None
     device = space.genes.decode(np.zeros((1, space.genes.bounds.shape[0]), dtype=np.int64))
-    return Solver(space, evaluator, device, objective.metric).relaxed()
+    try:
+        return Solver(space, evaluator, device, objective.metric).relaxed()
+    except ModelFault:
+        return None
 
 
 def _finite(bound: float) -> float | None:

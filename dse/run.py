@@ -83,7 +83,8 @@ class Run:
                 export(self.store, problem.space, folder, settings["export"])
             self.store.close()
             LOG.info("%d candidates, %s", outcome.candidates, outcome.ended)
-            if settings["process-num"] > 1 and not evaluator.shipped and not settings["quiet"]:
+            through = not ended.startswith((*UNFINISHED, FAILING))
+            if settings["process-num"] > 1 and through and not evaluator.shipped and not settings["quiet"]:
                 print("note: evaluation was so cheap that workers would have slowed it", file=sys.stderr)
         if not settings["quiet"]:
             print_outcome(outcome, str(folder))

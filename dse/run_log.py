@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -33,4 +34,5 @@ class RunLog:
         LOG.removeHandler(self._handler)
         LOG.setLevel(self._before[0])
         LOG.propagate = self._before[1]
-        self._handler.close()
+        with suppress(OSError):  # what it could not write is written once more here
+            self._handler.close()

@@ -18,6 +18,7 @@ from dse.space import Space
 from dse.spaces.hardware import GENES
 from dse.spaces.nmp import NmpSpace
 from evaluators.nmp_design import NmpEvaluator
+from evaluators.operator_models import ModelFault
 
 MakeSpace = Callable[[HardwareSpace], Space]
 SEARCH = Effort(population=100, topk=50, mutate_ratio=1.0, seed=1)
@@ -51,8 +52,11 @@ def sensitivity(
     best: Batch,
     stop: Callable[[], bool] = lambda: False,
 ) -> Sensitivity:
-    """All steps from the device of `best` (one row), or those there is time for until `stop` says so."""
-    base = base_metrics(make_space, evaluator, objective, best) or {}
+    """All steps from the device of `best` (one row), or those there is time for until `stop` says so. None where
+    there is nothing to compare them with."""
+    base = base_metrics(make_space, evaluator, objective, best)
+    if not base:
+        return Sensitivity({}, [])
     found = []
     for step in steps(make_space, hardware, evaluator, objective, best):
         found.append(step)
@@ -112,7 +116,21 @@ def _best(
     evaluator: NmpEvaluator,
     objective: Objective,
 ) -> dict[str, float] | None:
-    """Metrics of the best design on one device; {} where none fits, None where the device cannot be."""
+    """Metrics of the best design on one device; {} where none fits, None where the device cannot be, or a user's
+    model cannot price it."""
+    try:
+        return _made_anew(make_space, device, evaluator, objective)
+    except ModelFault:
+        return None
+
+
+def _made_anew(
+    make_space: MakeSpace,
+    device: dict[str, float],
+    evaluator: NmpEvaluator,
+    objective: Objective,
+) -> dict[str, float] | None:
+    """See `_best`."""
     if device["nmp_channels"] > evaluator.platform.total_channels:
         return None
     hardware = HardwareSpace(

@@ -10,6 +10,7 @@ to go on with a run: a search asks for the same designs again, and those that ar
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, MutableMapping, Sequence
@@ -50,9 +51,11 @@ class Answers(NamedTuple):
 class Store:
     """Candidates by number, from 0 in the order in which they were proposed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, frozen: bool = False) -> None:
         self.path = path
-        self._db = sqlite3.connect(path, isolation_level=None)
+        # SQLite keeps notes beside a file that it reads, unless it is told that nobody writes there.
+        where = path.resolve().as_uri() + ("?immutable=1" if frozen else "")
+        self._db = sqlite3.connect(where, isolation_level=None, uri=True)
         self._sources: dict[str, int] = {}
         self._columns: list[str] = []
         self.facts: MutableMapping[str, Any] = Facts(self)
@@ -78,15 +81,16 @@ class Store:
         expected = "the directory of a run (--dse-output-dir)"
         if not path.is_file():
             raise InputError(str(path), "does not exist", expected)
-        store = Store(path)
         try:
+            store = Store(path, frozen=_frozen(path))
             found = store.meta("format")
             columns = [row[1] for row in store._db.execute("PRAGMA table_info(candidate)")]
             store._columns = columns[len(FIXED) :]
             if found == FORMAT:
                 store._sources = {said: number for number, said in store._db.execute("SELECT id, said FROM source")}
         except sqlite3.DatabaseError as error:
-            raise InputError(str(path), f"is not a run store ({error})", expected) from None
+            what = "cannot be read" if not os.access(path, os.R_OK) or _sealed(path) else "is not a run store"
+            raise InputError(str(path), f"{what} ({error})", expected) from None
         if found != FORMAT:
             raise InputError(str(path), f"has store format {found}", f"format {FORMAT}")
         return store
@@ -96,11 +100,11 @@ class Store:
         """Whether there is a store that a run got as far as making."""
         if not path.is_file():
             return False
-        with closing(sqlite3.connect(path)) as db:
-            try:
+        try:
+            with closing(sqlite3.connect(path)) as db:
                 return db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone() == (1,)
-            except sqlite3.DatabaseError:
-                return True  # something is there; `open` says what is wrong with it
+        except sqlite3.DatabaseError:
+            return True  # something is there; `open` says what is wrong with it
 
     def meta(self, name: str) -> Any:
         """A stored fact about the run."""
@@ -125,11 +129,16 @@ class Store:
     def add(self, generation: int, ids: Ints, genomes: Genomes, keys: Sequence[bytes], evaluation: Evaluation) -> None:
         """Candidates with these numbers, in one transaction."""
         values = {**evaluation.metrics, **{VIOLATION + k: v for k, v in evaluation.violation.items()}}
-        with self.writing():
-            new = [name for name in values if name not in self._columns]
-            for name in new:
-                self._db.execute(f'ALTER TABLE candidate ADD COLUMN "{name}" REAL')
-            self._insert(generation, ids, genomes, keys, evaluation, values)
+        sources = dict(self._sources)
+        try:
+            with self.writing():
+                new = [name for name in values if name not in self._columns]
+                for name in new:
+                    self._db.execute(f'ALTER TABLE candidate ADD COLUMN "{name}" REAL')
+                self._insert(generation, ids, genomes, keys, evaluation, values)
+        except BaseException:
+            self._sources = sources
+            raise
         self._columns += new
 
     def _insert(
@@ -177,12 +186,21 @@ class Store:
 
     def answers(self, begin: int, end: int | None = None) -> Answers | None:
         """The candidates numbered from `begin` on (up to `end`, without it) that are here; None if none is."""
+        return self._answers("id >= ? AND id < ?", (begin, 2**62 if end is None else end))
+
+    def answers_of(self, ids: Ints) -> Evaluation:
+        """What was answered for the candidates of these numbers, at least one, in the given order."""
+        found = self._answers("id IN (SELECT value FROM json_each(?))", (json.dumps(ids.tolist()),))
+        assert found is not None
+        return found.evaluation.take(np.searchsorted(found.ids, ids))
+
+    def _answers(self, which: str, values_of_it: tuple[Any, ...]) -> Answers | None:
         names = ("id", "key", "genome", "status", "reason", "cost_s", *self._columns)
         fields = ", ".join(f'"{name}"' for name in names)
         found = self._db.execute(
-            f"SELECT {fields}, said FROM (SELECT * FROM candidate WHERE id >= ? AND id < ?) AS candidate "
+            f"SELECT {fields}, said FROM (SELECT * FROM candidate WHERE {which}) AS candidate "
             "JOIN source ON source.id = candidate.source ORDER BY candidate.id".replace('"id"', "candidate.id"),
-            (begin, 2**62 if end is None else end),
+            values_of_it,
         ).fetchall()
         if not found:
             return None
@@ -264,6 +282,16 @@ class Store:
         self._db.close()
 
 
+def _sealed(path: Path) -> bool:
+    """Whether nothing can be written beside the file."""
+    return not os.access(path.parent, os.W_OK)
+
+
+def _frozen(path: Path) -> bool:
+    """Whether a store can only be read, and is complete as it is: nobody has left a write-ahead log."""
+    return _sealed(path) and not path.with_name(path.name + "-wal").exists()
+
+
 class Facts(MutableMapping[str, Any]):
     """What a run wants to remember beside its candidates: values that JSON can hold, by name."""
 
@@ -293,7 +321,7 @@ class Facts(MutableMapping[str, Any]):
 
 def _said(texts: Sequence[str], name: str) -> list[str]:
     """Who said a metric, from the texts of `Store._source_ids`."""
-    known = {text: json.loads(text)[name] if text.startswith("{") else text for text in set(texts)}
+    known = {text: json.loads(text).get(name, "") if text.startswith("{") else text for text in set(texts)}
     return [known[text] for text in texts]
 
 

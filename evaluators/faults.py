@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from design.core import Batch, Evaluation, Status, gather
+from design.errors import InputError
 from evaluators.base import Evaluator
 
 
@@ -58,17 +59,19 @@ def answer_of(evaluator: Evaluator, batch: Batch, seed: int) -> Answered:
     except (KeyboardInterrupt, Late):
         raise
     except BaseException as error:  # an evaluator's exit is its own, and extension modules panic with no `Exception`
-        answer: Evaluation | Fault = Fault(Kind.RAISED, _in_one_line(error))
+        answer: Evaluation | Fault = Fault(Kind.RAISED, in_one_line(error))
     else:
         try:
             answer = gather(pieces, len(batch))
         except Exception as error:  # pieces are whatever the evaluator made up
-            answer = Fault(Kind.MALFORMED, _in_one_line(error))
+            answer = Fault(Kind.MALFORMED, in_one_line(error))
     return Answered(answer, time.monotonic() - wall, time.process_time() - cpu)
 
 
-def _in_one_line(error: BaseException) -> str:
-    """Type, message, and where it was raised."""
+def in_one_line(error: BaseException) -> str:
+    """Type, message, and where it was raised; an `InputError` says all of that itself."""
+    if isinstance(error, InputError):
+        return str(error)
     try:
         message = " ".join(str(error).split())[:160]
     except Exception:  # the text is the evaluator's program too

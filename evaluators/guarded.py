@@ -66,6 +66,7 @@ class Guarded:
         self._pieces = self._confirmed = self._together = 0
         self._numbers = itertools.count()
         self._told = 0
+        self.shipped = False  # whether workers in other processes were ever in use
         self.remote_cpu_s = 0.0
 
     def __enter__(self) -> Guarded:
@@ -114,16 +115,12 @@ class Guarded:
         size = 1 if self._alone else self._pace.rows(count - cut, self._workers.count)
         return Piece(np.arange(cut, cut + size))
 
-    @property
-    def shipped(self) -> bool:
-        """Whether workers in other processes are in use."""
-        return self._workers.remote
-
     def _choose_workers(self, running: Mapping[int, Piece]) -> None:
         """Move to worker processes once that pays."""
         if self._make is not None and not self._workers.remote and not running and self._pace.worth_shipping():
             LOG.info("evaluation takes %.3g s a row: starting workers", self._pace.row_s)
             self._workers = self._make()
+            self.shipped = True
 
     def _settle(self, piece: Piece, answered: Answered, again: deque[Piece]) -> Iterator[tuple[Rows, Evaluation]]:
         """What becomes of a piece: its answer, or parts of it to be done again."""

@@ -1,20 +1,86 @@
-"""Operator models by name, or from a user's own Python file."""
+"""Operator models by name, or from a user's own Python file.
+
+A user's model is asked outside of what guards the evaluation of designs, too: where cuts are balanced, bounds are
+proven and reports are made. So whatever goes wrong in it is a `ModelFault`, which names the file in one line.
+"""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
 
 from cost_model.buffered import BufferedNmp, MeteredNpu
-from cost_model.operator_model import OperatorModel
+from cost_model.operator_model import Explained, OperatorCost, OperatorModel
 from cost_model.roofline import NmpRoofline, NpuRoofline
 from cost_model.technology import Constants
+from design.core import Floats
 from design.errors import InputError
+from evaluators.faults import Late, in_one_line
 
 Maker = Callable[[Constants], OperatorModel]
+T = TypeVar("T")
 NPU_MODELS: dict[str, Maker] = {"roofline": lambda _: NpuRoofline(), "metered": MeteredNpu}
 NMP_MODELS: dict[str, Maker] = {"roofline": lambda _: NmpRoofline(), "buffered": BufferedNmp}
+
+
+class ModelFault(InputError):
+    """A user's operator model raised, or gave what is no answer."""
+
+
+class UsersModel:
+    """A model from a user's file, with every fault of it a `ModelFault`. What it promises beside costs (such as
+    `larger_buffers_never_slow`) is promised here too."""
+
+    def __init__(self, path: Path, model: OperatorModel) -> None:
+        self._path, self._model = str(path), model
+        self.name, self.version = model.name, model.version
+        self.larger_buffers_never_slow = bool(getattr(model, "larger_buffers_never_slow", False))
+
+    def cost(self, *given: Any) -> OperatorCost:
+        """See `OperatorModel`."""
+
+        def ask() -> OperatorCost:
+            cost = self._model.cost(*given)
+            if not isinstance(cost, OperatorCost):
+                raise TypeError(f"answered a {type(cost).__name__}, which is no OperatorCost")
+            return OperatorCost(_for(cost.latency_s, given), _for(cost.energy_j, given))
+
+        return self._blamed(ask)
+
+    def _blamed(self, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except (KeyboardInterrupt, Late):
+            raise
+        except BaseException as error:  # an exit of the user's file is not one of the program
+            raise ModelFault(self._path, f"fails: {in_one_line(error)}", "a model as in CONTRIBUTING.md") from None
+
+
+class ExplainedUsersModel(UsersModel):
+    """One that can say what its seconds are spent on."""
+
+    def parts(self, *given: Any) -> Mapping[str, Floats]:
+        """See `Explained`."""
+        model = self._model
+        assert isinstance(model, Explained)
+        return self._blamed(lambda: {str(k): _for(seconds, given) for k, seconds in model.parts(*given).items()})
+
+
+def _for(values: Any, given: tuple[Any, ...]) -> Floats:
+    """Values as an array that goes with the arguments of `cost`. Raises ValueError where it does not."""
+    found = np.asarray(values, dtype=np.float64)
+    *gemms, device = given
+    machine = (device.fpus, device.mhz, device.pe_gbps, device.input_kb, device.weight_kb, device.output_kb)
+    shape = np.broadcast_shapes(*(np.shape(array) for array in (*gemms, *machine)))
+    if found.ndim > len(shape) or any(
+        own not in (1, asked) for own, asked in zip(found.shape[::-1], shape[::-1], strict=False)
+    ):
+        raise ValueError(f"answered an array of shape {found.shape} where {shape} was asked")
+    return found
 
 
 def operator_model(flag: str, text: str, known: dict[str, Maker], constants: Constants) -> OperatorModel:
@@ -34,11 +100,14 @@ def operator_model(flag: str, text: str, known: dict[str, Maker], constants: Con
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # an exit of the user's file is not one of the program
         raise InputError(flag, f"{path} fails to load ({type(error).__name__}: {error})", expected) from None
     model = getattr(module, "MODEL", None)
     for name in ("name", "version", "cost"):
         if not hasattr(model, name):
             raise InputError(flag, f"{path} has no MODEL with '{name}'", "an object like OperatorModel")
     assert model is not None
-    return model
+    made = ExplainedUsersModel if isinstance(model, Explained) else UsersModel
+    return made(path, model)

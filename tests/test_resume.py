@@ -118,6 +118,23 @@ def test_extending_a_run(tmp_path: Path) -> None:
     assert found(tmp_path / "short")[:2] == found(tmp_path / "long")[:2]
 
 
+def test_a_run_does_not_shrink(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Out of time on its way back, or asked for no more than it has, a run still has all of it; fewer generations than
+    it has are refused."""
+    place = ["--dse-output-dir", str(tmp_path), "--resume"]
+    assert main([*SMALL, *BARE, "--num-generations", "2", *place]) == 0
+    assert main([*SMALL, *BARE, "--num-generations", "4", *place]) == 0
+    whole = found(tmp_path)
+    capfd.readouterr()
+    assert main(["--num-generations", "3", *place]) == 2
+    assert capfd.readouterr().err == "error: --num-generations: 3 is out of range; expected 4 to 10000000\n"
+    assert found(tmp_path) == whole
+    assert main([*place, *BARE, "--export", "csv", "--quiet"]) == 0
+    assert found(tmp_path)[:2] == whole[:2] and found(tmp_path)[2]["settings"]["num-generations"] == "4"
+    assert main([*place, *BARE, "--time-limit", "0", "--quiet"]) == 0
+    assert found(tmp_path)[:2] == whole[:2] and found(tmp_path)[2]["ended"] == "time limit reached"
+
+
 def test_a_polished_run_goes_on(tmp_path: Path) -> None:
     """What a proof added to a finished run is taken back before the search goes on, and proven again in the end."""
     model = tmp_path / "model"
@@ -180,6 +197,21 @@ def test_resume_with_another_model(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert main(["--resume", *place]) == 2
     error = capfd.readouterr().err
     assert "has other designs" in error and error.count("\n") == 1
+
+
+def test_a_damaged_store(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """One line, exit code 2, whether the run is to go on or its report is wanted."""
+    place = ["--dse-output-dir", str(tmp_path)]
+    assert main([*SMALL, *BARE, "--num-generations", "9", *place]) == 0
+    data = bytearray((tmp_path / FILE).read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 20_000] = b"\xff" * 20_000
+    (tmp_path / FILE).write_bytes(data)
+    capfd.readouterr()
+    for given in (["--resume", "--quiet", "--num-generations", "12"], ["--execution-type", "report"]):
+        assert main([*given, *place]) == 2
+        error = capfd.readouterr().err
+        assert error.startswith("error: ") and "run.sqlite: is damaged" in error and error.count("\n") == 1
 
 
 def test_resume_of_nothing_begins(tmp_path: Path) -> None:

@@ -39,8 +39,9 @@ def print_findings(console: Console, outcome: Outcome, found: Findings) -> None:
     known.append(("proof", f"{bound}: {outcome.bound.how}"))
     for name, value in known:
         print(f"  {name:<24} {value}")
-    print("\nWhere the time of a layer goes:")
-    console.print(operator_table(found))
+    if found.operators:
+        print("\nWhere the time of a layer goes:")
+        console.print(operator_table(found))
     if found.steps:
         print("One step of the hardware, the mapping re-optimised for each:")
         console.print(step_table(found))

@@ -82,7 +82,8 @@ def run_pictures(
 def best_pictures(problem: Problem, outcome: Outcome, best: Batch, found: Findings, folder: Path) -> Iterator[Picture]:
     """Of the best design, a batch of one."""
     yield schedule(problem, best, folder)
-    yield breakdown(problem, best, found.operators, folder)
+    if found.operators:
+        yield breakdown(problem, best, found.operators, folder)
     yield roofs(problem, best, folder)
     if found.steps and found.base:
         yield steps(found.base, found.steps, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from dse.report.results import Outcome
 from dse.report.tables import front_table, headline, operator_rows, said_by, step_table
 from dse.run_directory import write_whole
 from dse.setup import Problem
+from evaluators.operator_models import ModelFault
 
+LOG = logging.getLogger("tilewright")
 PAGE, PICTURES = "report.html", "pictures"
 
 
@@ -42,7 +45,10 @@ def write_report(
     turn = knee(objective_values(outcome.answers, outcome.objectives), signs) if len(outcome.front) else None
     drawn = list(run_pictures(outcome, history, cloud, turn, place))
     if found is not None and not brief:
-        drawn += best_pictures(problem, outcome, outcome.front.take(np.array([0])), found, place)
+        try:
+            drawn.extend(best_pictures(problem, outcome, outcome.front.take(np.array([0])), found, place))
+        except ModelFault as fault:  # a user's model is asked for more than the run needed
+            LOG.warning("a report without all pictures: %s", fault)
     pictures = {p.name: {"svg": inline_svg(p.svg, p.name, p.label), "caption": p.caption} for p in drawn}
 
     environment = Environment(
