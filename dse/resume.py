@@ -37,7 +37,7 @@ def resumed_settings(given: Mapping[str, tuple[str, str]], settings: Settings) -
 
 
 def stored_settings(path: Path) -> tuple[dict[str, str], int]:
-    """The settings of a run, as it was last gone on with, and how many generations are complete. Raises InputError where
+    """The settings of a run as last gone on with, and how many generations are complete. Raises InputError where
     there is no run."""
     store = Store.open(path)
     texts: dict[str, str] = store.facts[SITTING]["settings"]
