@@ -10,6 +10,7 @@ from rich.table import Table
 
 from dse.findings import Findings
 from dse.report.results import Outcome
+from dse.report.tables import operator_rows
 
 
 def print_findings(console: Console, outcome: Outcome, found: Findings) -> None:
@@ -58,18 +59,8 @@ def operator_table(found: Findings) -> Table:
     table = Table(header_style="bold", box=SIMPLE)
     for name in ("operator", "NMP channels", "on NMP", "share", "prefill", "bound by", "decode", "bound by"):
         table.add_column(name, justify="left" if name in ("operator", "bound by") else "right", no_wrap=True)
-    total = sum(op.prefill_s + op.decode_s for op in found.operators) or 1.0
-    for op in found.operators:
-        table.add_row(
-            op.operator,
-            op.channels + (" + NPU" if op.normal and op.nmp_share > 0 else ""),
-            f"{op.nmp_share:.1%}",
-            f"{(op.prefill_s + op.decode_s) / total:.1%}",
-            f"{op.prefill_s * 1e3:.4g} ms",
-            op.prefill_bound,
-            f"{op.decode_s * 1e3:.4g} ms" if op.decode_s else "hidden",
-            f"{op.side}: {op.decode_bound}",
-        )
+    for row in operator_rows(found):
+        table.add_row(*row)
     return table
 
 
