@@ -63,13 +63,21 @@ class ProgressLine:
             return
         state = self._state(archive, now - self._begin)
         if self._live:
-            self._bar.update(self._task, completed=done, state=state)
+            self._bar.update(self._task, completed=self._generations * self._share(done, now), state=state)
         if now - self._last >= PLAIN_EVERY_S:
             self._last = now
             line = f"generation {done} of {self._generations}: {state}"
             LOG.info("%s", line)
             if not self._live and not self._quiet:
                 print(line, file=sys.stderr, flush=True)
+
+    def _share(self, done: int, now: float) -> float:
+        """Of the run: of its generations, or of its time where that is nearer to the end."""
+        share, left_s = done / self._generations, self._interrupt.left_s
+        if left_s is None:
+            return share
+        passed_s = now - self._begin
+        return min(max(share, passed_s / max(passed_s + left_s, 1e-9)), 1.0)
 
     def say(self, what: str) -> None:
         """Show what goes on after the last generation; on a terminal only."""
