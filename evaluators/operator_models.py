@@ -6,9 +6,9 @@ proven and reports are made. So whatever goes wrong in it is a `ModelFault`, whi
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -95,15 +95,15 @@ def operator_model(flag: str, text: str, known: dict[str, Maker], constants: Con
     path = Path(text)
     if path.suffix != ".py" or not path.is_file():
         raise InputError(flag, f"'{text}' is neither a known model nor a file", expected)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
     try:
-        spec.loader.exec_module(module)
+        # Not by the import system, whose bytecode cache takes a file changed within a second for the old one.
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # an exit of the user's file is not one of the program
-        raise InputError(flag, f"{path} fails to load ({type(error).__name__}: {error})", expected) from None
+        raise InputError(flag, f"{path} fails to load ({in_one_line(error)})", expected) from None
     model = getattr(module, "MODEL", None)
     for name in ("name", "version", "cost"):
         if not hasattr(model, name):
