@@ -174,7 +174,7 @@ def test_a_file_that_exits(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     given = arguments(tmp_path, SOUND)
     (tmp_path / "mine.py").write_text("import sys\nsys.exit(0)\n")
     assert main(given) == 2
-    assert "fails to load (SystemExit: 0)" in capfd.readouterr().err
+    assert "fails to load (SystemExit: 0 (" in capfd.readouterr().err
 
 
 def test_a_report_of_a_model_that_fails_elsewhere(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
