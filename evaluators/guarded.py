@@ -42,8 +42,7 @@ class Guarded:
 
     `needs` are the metrics that a sound row must have; by default all that the evaluator knows. `limit_s` is the
     longest that a row may take. `stop` is asked all the time; where it says so the stream ends early, its rows
-    unanswered. `workers` makes workers in other processes; they are made when a batch is first worth it, with
-    `rows_ahead` rows expected in all.
+    unanswered. `workers` makes workers in other processes, once `pace` finds that worth it.
     """
 
     def __init__(
