@@ -44,7 +44,7 @@ class OperatorAccount:
 
 def accounts(evaluator: NmpEvaluator, batch: Batch) -> list[OperatorAccount]:
     """The accounts of a batch of one sound design."""
-    c = {k: v.T if v.ndim == 2 else v for k, v in batch.columns.items()}
+    c = evaluator.columns(batch)
     device = evaluator.device(c)
     held = np.bitwise_count(c["channels"]).astype(np.int64)
     normal = evaluator.normal_channels(c)

@@ -45,12 +45,12 @@ def energy_account(evaluator: NmpEvaluator, batch: Batch) -> EnergyAccount | Non
     metrics = evaluator.evaluate(batch, seed=0).metrics
     if not np.isfinite(metrics["energy_j"][0]):
         return None
-    c = {k: v.T if v.ndim == 2 else v for k, v in batch.columns.items()}
+    c = evaluator.columns(batch)
     device, held = evaluator.device(c), np.bitwise_count(c["channels"]).astype(np.int64)
     prefill = evaluator.prefill_cost(held + evaluator.normal_channels(c), device).energy_j[:, 0]
-    decode = np.zeros((2, len(held)))
+    decode, costs = np.zeros((2, len(held))), evaluator.decode_costs(c, held, device)
     for steps, rows in zip(evaluator.decode.steps, evaluator.decode.rows, strict=True):
-        for side, cost in enumerate(evaluator.decode_costs(c, held, device)):
+        for side, cost in enumerate(costs):
             decode[side] += steps * cost.energy_j[rows, 0]
     operators = tuple(
         OperatorEnergy(op.name, float(prefill[i]), float(decode[0, i]), float(decode[1, i]))

@@ -62,7 +62,7 @@ class Roofline:
 
 def roofline(evaluator: NmpEvaluator, batch: Batch) -> Roofline:
     """The roofline of a batch of one sound design; decode is at its middle context."""
-    c = {k: v.T if v.ndim == 2 else v for k, v in batch.columns.items()}
+    c = evaluator.columns(batch)
     device, decode, node = evaluator.device(c), evaluator.decode, evaluator.decode.middle
     held, normal = np.bitwise_count(c["channels"]).astype(np.int64), evaluator.normal_channels(c)
     B, M, N, K = (x[:, None] for x in evaluator.workload.gemms("prefill"))

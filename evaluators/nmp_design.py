@@ -57,7 +57,7 @@ class NmpEvaluator(AtOnce):
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
         """Answers for all rows; the model is exact and has no use for the seed. Raises nothing for bad rows."""
         begin = time.process_time()
-        columns = self._columns(batch)
+        columns = self.columns(batch)
         fault = self._faults(columns)
         sound = fault == ""
         if sound.all():
@@ -89,7 +89,8 @@ class NmpEvaluator(AtOnce):
             interval={name: np.stack([values, values], axis=1) for name, values in metrics.items()},
         )
 
-    def _columns(self, batch: Batch) -> Columns:
+    def columns(self, batch: Batch) -> Columns:
+        """The columns of a batch as all methods here take them: (n,) for hardware, (operators, n) for the dataflow."""
         wide = {name for name, _, _ in DATAFLOW}
         return {k: np.ascontiguousarray(v.T) if k in wide else v for k, v in batch.columns.items()}
 

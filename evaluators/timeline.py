@@ -53,7 +53,7 @@ class Timeline:
 def decode_timeline(evaluator: NmpEvaluator, batch: Batch) -> Timeline:
     """The decode step at the middle context of a batch of one sound design, composed as `LayerClock` does: in a
     stratum NMP channels run side by side and beside the NPU, which takes the operators in turn."""
-    c = {k: v.T if v.ndim == 2 else v for k, v in batch.columns.items()}
+    c = evaluator.columns(batch)
     held = np.bitwise_count(c["channels"]).astype(np.int64)
     on_nmp, on_npu = evaluator.decode_costs(c, held, evaluator.device(c))
     rows = evaluator.decode.rows[evaluator.decode.middle]
@@ -107,7 +107,7 @@ def _lanes(channels: Ints, npu: bool) -> tuple[int, ...]:
 
 def prefill_timeline(evaluator: NmpEvaluator, batch: Batch) -> list[Bar]:
     """The prefill of a batch of one sound design: all on the NPU, operator after operator."""
-    c = {k: v.T if v.ndim == 2 else v for k, v in batch.columns.items()}
+    c = evaluator.columns(batch)
     held = np.bitwise_count(c["channels"]).astype(np.int64)
     cost = evaluator.prefill_cost(held + evaluator.normal_channels(c), evaluator.device(c)).latency_s[:, 0]
     bars: list[Bar] = []

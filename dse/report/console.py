@@ -10,7 +10,7 @@ from rich.table import Table
 
 from dse.findings import Findings
 from dse.report.results import Outcome
-from dse.report.tables import operator_rows
+from dse.report.tables import HARDWARE_HEADINGS, hardware_cells, operator_rows
 
 
 def print_findings(console: Console, outcome: Outcome, found: Findings) -> None:
@@ -106,17 +106,11 @@ def print_outcome(outcome: Outcome, folder: str) -> None:
     metrics = list(outcome.answers.metrics)
     for name in metrics:
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("NMP channels", "PE (FPU, MHz, GB/s)", "buffers KB"):
+    for name in HARDWARE_HEADINGS:
         table.add_column(name, justify="right", no_wrap=True)
-    c = outcome.front.columns
     shown = sorted({round(i * (count - 1) / 9) for i in range(10)}) if count > 10 else range(count)
     for row in shown:
-        table.add_row(
-            *(f"{outcome.answers.metrics[name][row]:.6g}" for name in metrics),
-            str(c["nmp_channels"][row]),
-            f"{c['fpus'][row]}, {c['mhz'][row]:g}, {c['pe_gbps'][row]:g}",
-            f"{c['input_kb'][row]}/{c['weight_kb'][row]}/{c['output_kb'][row]}",
-        )
+        table.add_row(*(f"{outcome.answers.metrics[name][row]:.6g}" for name in metrics), *hardware_cells(outcome, row))
     console.print(table)
     print(f"Best: {outcome.front.schema.text(outcome.front, 0)}")
     if outcome.findings is not None:

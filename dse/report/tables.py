@@ -11,6 +11,7 @@ from design.metrics import metric_values
 from dse.findings import Findings
 from dse.report.results import Outcome
 
+HARDWARE_HEADINGS = ("NMP channels", "PE (FPU, MHz, GB/s)", "buffers KB")
 MOST_ROWS = 100  # of a front; of a larger one an even choice
 
 
@@ -35,7 +36,7 @@ class FrontTable:
 
 def front_table(outcome: Outcome, knee: int | None) -> FrontTable:
     """The front's designs, the best and the knee among them in any case."""
-    count, c, metrics = len(outcome.front), outcome.front.columns, outcome.answers.metrics
+    count, metrics = len(outcome.front), outcome.answers.metrics
     shown = set(np.linspace(0, count - 1, min(count, MOST_ROWS)).round().astype(int).tolist())
     shown |= {0} if count else set()
     shown |= set() if knee is None else {knee}
@@ -46,14 +47,20 @@ def front_table(outcome: Outcome, knee: int | None) -> FrontTable:
     rows = []
     for row in sorted(shown):
         marks = ["best"] * (row == 0) + ["knee"] * (row == knee)
-        cells = [f"{values[row]:.6g}" for values in columns.values()] + [
-            str(c["nmp_channels"][row]),
-            f"{c['fpus'][row]}, {c['mhz'][row]:g}, {c['pe_gbps'][row]:g}",
-            f"{c['input_kb'][row]}/{c['weight_kb'][row]}/{c['output_kb'][row]}",
-        ]
+        cells = [f"{values[row]:.6g}" for values in columns.values()] + hardware_cells(outcome, row)
         rows.append(FrontRow(row + 1, ", ".join(marks), cells, outcome.front.schema.text(outcome.front, row)))
-    headings = [*columns, "NMP channels", "PE (FPU, MHz, GB/s)", "buffers KB"]
+    headings = [*columns, *HARDWARE_HEADINGS]
     return FrontTable(headings, rows, count - len(rows))
+
+
+def hardware_cells(outcome: Outcome, row: int) -> list[str]:
+    """The device of a design of the front, under `HARDWARE_HEADINGS`."""
+    c = outcome.front.columns
+    return [
+        str(c["nmp_channels"][row]),
+        f"{c['fpus'][row]}, {c['mhz'][row]:g}, {c['pe_gbps'][row]:g}",
+        f"{c['input_kb'][row]}/{c['weight_kb'][row]}/{c['output_kb'][row]}",
+    ]
 
 
 def headline(outcome: Outcome) -> list[tuple[str, str, str]]:
