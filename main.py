@@ -106,17 +106,17 @@ def dispatch(given: dict[str, tuple[str, str]], runs: list[str]) -> int:
 
 def explore_designs(given: dict[str, tuple[str, str]], settings: Settings, folder: Path) -> int:
     """Run a search, or go on with one."""
-    from dse.setup import build
+    from dse.setup import study_of
 
     if settings["resume"]:
         from dse.resume import resumed_settings
 
         settings = resumed_settings(given, settings)
-    problem = build(settings)
+    study = study_of(settings)
 
     from dse.run import Run
 
-    return Run(problem, settings, folder).execute()
+    return Run(study, settings, folder).execute()
 
 
 def main(arguments: list[str]) -> int:

@@ -16,33 +16,34 @@ from dse.conclude import cloud, conclude, remembered
 from dse.explore import recall
 from dse.export import FORMATS, export
 from dse.settings import read_settings
-from dse.setup import Problem, build
+from dse.setup import study_of
 from dse.store import FILE, Store
+from dse.study import Study
 
 if TYPE_CHECKING:
     from dse.report.comparison import Compared
 
 
-def opened(folder: Path) -> tuple[Store, Problem]:
+def opened(folder: Path) -> tuple[Store, Study]:
     """The store of the run in a folder, and what the run explores. Raises InputError where there is none, or what it
     explores is not there any more."""
     path = folder / FILE
     store = Store.open(path)
     texts: dict[str, str] = store.meta("settings")
-    return store, build(read_settings({name: (str(path), text) for name, text in texts.items()}))
+    return store, study_of(read_settings({name: (str(path), text) for name, text in texts.items()}))
 
 
-def archive_of(store: Store, problem: Problem, box: Box | None = None) -> Archive:
+def archive_of(store: Store, study: Study, box: Box | None = None) -> Archive:
     """What the run had found, generation by generation, as it was when the store was last written."""
-    archive = Archive(problem.objectives, box)
+    archive = Archive(study.problem.objectives, box)
     recall(archive, store)
     return archive
 
 
 def export_again(folder: Path, formats: Sequence[str] | None) -> int:
     """Write the tables of a run again. Returns an exit code."""
-    store, problem = opened(folder)
-    for path in export(store, problem.space, folder, formats or FORMATS):
+    store, study = opened(folder)
+    for path in export(store, study.problem.space, folder, formats or FORMATS):
         print(path)
     return 0
 
@@ -51,10 +52,10 @@ def report_again(folder: Path) -> int:
     """Draw the report of a run again. Returns an exit code."""
     from dse.report.page import PAGE, write_report
 
-    store, problem = opened(folder)
-    archive = archive_of(store, problem)
-    outcome = conclude(problem, archive, store, remembered(store))
-    write_report(folder, problem, outcome, archive.history, cloud(problem, store))
+    store, study = opened(folder)
+    archive = archive_of(store, study)
+    outcome = conclude(study, archive, store, remembered(store))
+    write_report(folder, study, outcome, archive.history, cloud(study.problem, store))
     print(folder / PAGE)
     return 0
 
@@ -66,12 +67,12 @@ def compare_runs(folders: Sequence[Path], place: Path) -> int:
     from dse.report.pictures.compare import compare_picture
 
     stores = [opened(folder) for folder in folders]
-    objectives = stores[0][1].objectives
-    for folder, (_, problem) in zip(folders, stores, strict=True):
-        if problem.objectives != objectives:
-            found = f"has the objectives {_goals(problem.objectives)}"
+    objectives = stores[0][1].problem.objectives
+    for folder, (_, study) in zip(folders, stores, strict=True):
+        if study.problem.objectives != objectives:
+            found = f"has the objectives {_goals(study.problem.objectives)}"
             raise InputError(str(folder), found, f"those of {folders[0]}: {_goals(objectives)}")
-    fronts = [archive_of(store, problem).values for store, problem in stores]
+    fronts = [archive_of(store, study).values for store, study in stores]
     sign = np.array([o.sign for o in objectives])
     points = np.concatenate(fronts) * sign
     box = box_of(points) if len(points) and len(sign) > 1 else None
@@ -85,12 +86,12 @@ def compare_runs(folders: Sequence[Path], place: Path) -> int:
     return 0
 
 
-def _compared(name: str, store: Store, problem: Problem, box: Box | None) -> Compared:
+def _compared(name: str, store: Store, study: Study, box: Box | None) -> Compared:
     from dse.report.comparison import Compared
     from dse.report.pictures.compare import ComparedRun
 
-    archive, end = archive_of(store, problem, box), remembered(store)
-    history, workload = archive.history, problem.workload
+    archive, end, problem = archive_of(store, study, box), remembered(store), study.problem
+    history = archive.history
     volumes = [np.nan if p.hypervolume is None else p.hypervolume for p in history]
     curve = ComparedRun(
         name=name,
@@ -99,11 +100,10 @@ def _compared(name: str, store: Store, problem: Problem, box: Box | None) -> Com
         best=np.array([p.best for p in history]).reshape(len(history), len(problem.objectives)),
         hypervolume=volumes if box is not None else None,
     )
-    tokens = f"{workload.prompt} + {workload.generated} tokens"
     return Compared(
         curve=curve,
         objectives=problem.objectives,
-        workload=f"{workload.name}, batch {workload.batch}, {tokens}",
+        workload=f"{study.title}, {study.subject}",
         evaluator=store.meta("evaluator"),
         seed=problem.effort.seed,
         seconds=end.wall_s,

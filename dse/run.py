@@ -14,24 +14,20 @@ from design.core import Batch, key_bytes
 from design.errors import InputError
 from design.metrics import METRICS
 from dse.archive import Archive
-from dse.conclude import ENDING, SITTING, Ending, cloud, conclude, hardware_steps, remember
-from dse.engine import Search, make_search
-from dse.exact.prove import provable
-from dse.exact.search import ExactSearch
+from dse.conclude import ENDING, SITTING, cloud, conclude, remember
+from dse.engine import Search
 from dse.explore import FAILING, explore
 from dse.export import export
 from dse.interrupt import INTERRUPTED, OVER_TIME, Interrupt
-from dse.proof import Bound, bound_of_run, quick_bound
+from dse.outcome import Bound, Ending, Outcome
 from dse.report.console import print_outcome
 from dse.report.progress import ProgressLine
-from dse.report.results import Outcome, versions, write_results
+from dse.report.results import versions, write_results
 from dse.run_directory import RunDirectory, write_whole
 from dse.run_log import RunLog
 from dse.settings import Settings
-from dse.setup import Problem
-from dse.spaces.fixed import FixedSpace
-from dse.spaces.nmp import NmpSpace
 from dse.store import FILE, LATER, Store
+from dse.study import Study
 from evaluators.guarded import Guarded
 from evaluators.pace import Pace
 from evaluators.workers import Workers
@@ -47,8 +43,8 @@ class Run:
     """One exploration of a problem, written to `folder` as it goes; with `resume` in the settings, one that goes on
     from what is there."""
 
-    def __init__(self, problem: Problem, settings: Settings, folder: Path) -> None:
-        self.problem, self.settings, self.folder = problem, settings, folder
+    def __init__(self, study: Study, settings: Settings, folder: Path) -> None:
+        self.study, self.problem, self.settings, self.folder = study, study.problem, settings, folder
         self._begin = time.monotonic()
         self._look_at = self._begin + FIRST_LOOK_S
 
@@ -65,7 +61,7 @@ class Run:
             self.store = self._store()
             write_whole(folder / "settings.yaml", _yaml(settings))
             search, generations = self._search()
-            with ProgressLine(generations, interrupt, settings["quiet"], self._quick_bound) as line:
+            with ProgressLine(generations, interrupt, settings["quiet"], self.study.quick_bound) as line:
                 archive, ended = explore(
                     search,
                     evaluator,
@@ -87,7 +83,7 @@ class Run:
             if settings["process-num"] > 1 and through and not evaluator.shipped and not settings["quiet"]:
                 print("note: evaluation was so cheap that workers would have slowed it", file=sys.stderr)
         if not settings["quiet"]:
-            print_outcome(outcome, str(folder))
+            print_outcome(self.study, outcome, str(folder))
         return 130 if interrupt.asked else 3 if ended.startswith(FAILING) else 0
 
     def _guarded(self, interrupt: Interrupt) -> Guarded:
@@ -128,58 +124,40 @@ class Run:
 
     def _check(self) -> None:
         """Raise InputError where workers or the algorithm cannot do what is asked, before anything is written."""
-        problem, name = self.problem, self.settings["algorithm"]
         count, address = self.settings["process-num"], self.settings["ray-address"]
         if address is not None and count < 2:
             raise InputError("--ray-address", f"{address} with {count} worker", "--process-num of 2 or more")
         if count > 1 and importlib.util.find_spec("ray") is None:
             raise InputError("--process-num", "workers need Ray", "pip install -r requirements.txt, or 1")
-        if name != "exact":
-            make_search(problem.space, problem.effort, name, len(problem.objectives), self._candidates())
-            return
-        objective = problem.objectives[0]
-        if len(problem.objectives) > 1 or not (isinstance(problem.space, FixedSpace) or provable(objective)):
-            found = f"exact with {self.settings['objectives']}"
-            raise InputError("--algorithm", found, "one of latency_s, prefill_s, decode_s as the only objective")
+        self.study.check(self.settings["algorithm"], self._candidates())
 
     def _candidates(self, generations: int | None = None) -> int:
         return (generations or self.settings["num-generations"]) * self.problem.effort.population
 
     def _search(self) -> tuple[Search, int]:
         """The search, and for how many generations at most it is asked."""
-        problem, name = self.problem, self.settings["algorithm"]
-        if name != "exact":
-            # What `auto` stands for is decided when a run begins, however long it then goes on.
-            candidates = self._candidates(int(self.store.meta("settings")["num-generations"]))
-            search = make_search(problem.space, problem.effort, name, len(problem.objectives), candidates)
-            return search, self.settings["num-generations"]
-        if not isinstance(problem.space, NmpSpace):
-            size = problem.space.size or 1
-            search = make_search(problem.space, problem.effort, "enumerate", 1, size)
-            return search, -(-size // problem.effort.population)
-        exact = ExactSearch(problem.space, problem.evaluator, problem.objectives[0].metric, self.store.facts)
-        return exact, exact.devices + 1
-
-    def _quick_bound(self) -> float | None:
-        return quick_bound(self.problem.space, self.problem.evaluator, self.problem.objectives[0])
+        name = self.settings["algorithm"]
+        # What `auto` stands for is decided when a run begins, however long it then goes on.
+        candidates = self._candidates(int(self.store.meta("settings")["num-generations"]))
+        search = self.study.search(name, candidates, self.store.facts)
+        return search, self.study.generations(name, search, self.settings["num-generations"])
 
     def _conclude(
         self, search: Search, archive: Archive, ended: str, interrupt: Interrupt, line: ProgressLine
     ) -> Outcome:
         """Prove, improve and explain what was found, and write it all."""
-        problem = self.problem
         # Of the search: what is worked out about its result afterwards is not its speed.
         seconds, cpu_s = self._spent()
         full = self.settings["report"] == "full" and not ended.startswith((*UNFINISHED, FAILING))
         line.say("proving how good the best design is" if full else "writing results")
-        bound = bound_of_run(problem.space, problem.evaluator, problem.objectives, search, archive, full)
+        bound = self.study.bound(search, archive, full)
         if bound.better is not None:
             self._polish(archive, bound.better, seconds)
             ended += f", {POLISHED}"
-        line.say("trying one step in each hardware parameter" if full else "writing results")
-        steps = hardware_steps(problem, archive, lambda: interrupt.asked) if full else None
-        end = Ending(ended, cpu_s, seconds, bound, steps, full)
-        outcome = conclude(problem, archive, self.store, end)
+        line.say("trying what would change around the best design" if full else "writing results")
+        further = self.study.further(archive, lambda: interrupt.asked) if full else None
+        end = Ending(ended, cpu_s, seconds, bound, further, full)
+        outcome = conclude(self.study, archive, self.store, end)
         remember(self.store, end)
         self._write(archive, outcome)
         return outcome
@@ -203,18 +181,18 @@ class Run:
         if begin >= self._look_at:
             seconds, cpu_s = self._spent()
             end = Ending("running", cpu_s, seconds, Bound(None, "the run is not over"), None, False)
-            self._write(archive, conclude(self.problem, archive, self.store, end), brief=True)
+            self._write(archive, conclude(self.study, archive, self.store, end), brief=True)
             now = time.monotonic()
             self._look_at = now + max(NEXT_LOOK_S, (now - begin) / LOOK_SHARE)
 
     def _write(self, archive: Archive, outcome: Outcome, brief: bool = False) -> None:
-        write_results(self.folder, outcome)
+        write_results(self.folder, self.study, outcome)
         if self.settings["report"] == "none":
             return
         from dse.report.page import write_report
 
         others = cloud(self.problem, self.store)
-        write_report(self.folder, self.problem, outcome, archive.history, others, brief=brief)
+        write_report(self.folder, self.study, outcome, archive.history, others, brief=brief)
 
 
 def _yaml(settings: Settings) -> str:

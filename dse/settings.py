@@ -145,6 +145,12 @@ OPTIONS = (
         "dse explores; export writes the tables of a run again, report its report; compare A B draws two runs in one "
         "picture",
     ),
+    Option(
+        "space",
+        "nmp",
+        choice("nmp", "hls"),
+        "what is explored: nmp, near-memory devices and dataflows for an LLM layer; hls, loop directives of a C kernel",
+    ),
     Option("model-type", None, choice(*MODEL_FOLDERS), "kind of layer: opt, llama or palm (default: opt)"),
     Option("model-shape", None, plain, "model shape (default: config/opt-6.7b/shape.json, or that of --model-type)"),
     Option(

@@ -1,158 +1,17 @@
-"""From settings to the objects of a run: workload, platform, space, evaluator, objectives."""
+"""From settings to a study: the kinds of problems, by the name of their space."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-from cost_model.operator_model import OperatorModel
-from cost_model.technology import Constants, Technology, read_technology
-from design.core import Objective
-from design.device import HardwareSpace, Platform, Processors
-from design.metrics import parse_objectives, possible_metrics
-from design.transformer import Usage, layer_workload, read_graph, read_shape
-from design.workload import Workload
-from dse.engine import Effort
 from dse.settings import Settings
-from dse.space import Space
-from dse.spaces.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
-from dse.spaces.nmp import NmpSpace
-from evaluators.buffered import BufferedEvaluator
-from evaluators.nmp_design import NmpEvaluator
-from evaluators.operator_models import NMP_MODELS, NPU_MODELS, operator_model
-from evaluators.roofline import RooflineEvaluator
+from dse.study import Study
 
 
-@dataclass(frozen=True)
-class Problem:
-    """What a run explores, by what it judges, and towards what. `make_space` makes the space of other hardware,
-    `evaluator_at` the evaluator with the constants of another corner; `physical` knows energy and area."""
+def study_of(settings: Settings) -> Study:
+    """The study that the settings state. Raises InputError where they or the files they name are unusable."""
+    if settings["space"] == "hls":
+        from dse.studies.hls.study import loop_directives
 
-    workload: Workload
-    platform: Platform
-    hardware: HardwareSpace
-    make_space: Callable[[HardwareSpace], Space]
-    space: Space
-    evaluator: NmpEvaluator
-    evaluator_at: Callable[[str], NmpEvaluator]
-    physical: NmpEvaluator
-    objectives: tuple[Objective, ...]
-    effort: Effort
-    technology: Technology
+        return loop_directives(settings)
+    from dse.studies.nmp.study import near_memory
 
-
-@dataclass(frozen=True)
-class Parts:
-    """What an evaluator is made of."""
-
-    workload: Workload
-    platform: Platform
-    constants: Constants
-    npu: OperatorModel | None
-    nmp: OperatorModel | None
-    check_capacity: bool
-
-
-EVALUATORS: dict[str, Callable[[Parts], NmpEvaluator]] = {
-    "roofline": lambda p: RooflineEvaluator(p.workload, p.platform, p.npu, p.nmp, p.check_capacity),
-    "buffered": lambda p: BufferedEvaluator(p.workload, p.platform, p.constants, p.npu, p.nmp, p.check_capacity),
-}
-
-
-def build(settings: Settings) -> Problem:
-    """The problem that the settings state. Raises InputError where they or the files they name are unusable."""
-    dataflow = settings["is-dataflow-fixed"]
-    fixed = dataflow in FIXED_DATAFLOWS
-    workload = read_workload(settings)
-    platform = read_platform(settings)
-    hardware = read_hardware(settings)
-    if dataflow in WITHOUT_NMP:
-        # All channels are normal ones, so that only one point of the hardware space makes sense.
-        hardware = HardwareSpace((0,), *(choices[:1] for choices in hardware.choices[1:]))
-    technology = read_technology(Path(settings["technology"]))
-
-    def parts(corner: str) -> Parts:
-        constants = technology.constants(corner)
-        models = [
-            None if settings[name] is None else operator_model(f"--{name}", settings[name], known, constants)
-            for name, known in (("npu-model", NPU_MODELS), ("nmp-model", NMP_MODELS))
-        ]
-        return Parts(workload, platform, constants, models[0], models[1], not fixed)
-
-    evaluator, objectives = _judge(settings, parts("nominal"))
-
-    def make_space(hardware: HardwareSpace) -> Space:
-        if fixed:
-            return FixedSpace(dataflow, workload, platform, hardware)
-        specpim, reach = dataflow == "specpim", evaluator.decode_reach
-        return NmpSpace(workload, platform, hardware, evaluator.npu, evaluator.nmp, specpim, reach)
-
-    return Problem(
-        workload=workload,
-        platform=platform,
-        hardware=hardware,
-        make_space=make_space,
-        space=make_space(hardware),
-        evaluator=evaluator,
-        evaluator_at=lambda corner: EVALUATORS[evaluator.name](parts(corner)),
-        physical=evaluator if evaluator.name == "buffered" else EVALUATORS["buffered"](parts("nominal")),
-        objectives=objectives,
-        technology=technology,
-        effort=Effort(
-            population=settings["population-num-per-generation"],
-            topk=settings["topk"],
-            mutate_ratio=settings["mutate-ratio"],
-            seed=settings["seed"],
-        ),
-    )
-
-
-def _judge(settings: Settings, parts: Parts) -> tuple[NmpEvaluator, tuple[Objective, ...]]:
-    """The evaluator and the objectives. `auto` takes the published model for a single objective that it knows."""
-    name, text = settings["evaluator"], settings["objectives"]
-    if name == "auto":
-        evaluator = EVALUATORS["roofline"](parts)
-        single = text.strip().removeprefix("min:").removeprefix("max:")
-        name = "roofline" if single in possible_metrics(list(evaluator.metrics)) else "buffered"
-    evaluator = EVALUATORS[name](parts)
-    return evaluator, parse_objectives(text, list(evaluator.metrics), evaluator.name)
-
-
-def read_workload(settings: Settings) -> Workload:
-    """The layer of the model that the settings name, as they say that it is used."""
-    shape_path = Path(settings["model-shape"])
-    shape = read_shape(shape_path)
-    graph = read_graph(Path(settings["parser-output-dir"]) / "operator_graph.json")
-    usage = Usage(
-        batch=settings["max-batch-size"],
-        prompt=settings["input-seq-len"],
-        generated=settings["max-gen-len"],
-        max_seq_len=settings["max-seq-len"],
-        precision=settings["precision"],
-        free_attention_cut=settings["free-attention-cut"],
-    )
-    return layer_workload(shape_path.resolve().parent.name, shape, graph, usage)
-
-
-def read_platform(settings: Settings) -> Platform:
-    """The constants of the machine."""
-    platform = Platform(
-        total_channels=settings["total-channel-num"],
-        banks_per_channel=settings["bank-num-per-channel"],
-        bank_bytes=settings["bank-memory-capacity"] * 2**20,
-        simd=settings["fpu-simd-width"],
-    )
-    twice = settings["is-dataflow-fixed"] == "2x_npu_only"
-    return replace(platform, npu_gmacs=2 * platform.npu_gmacs) if twice else platform
-
-
-def read_hardware(settings: Settings) -> HardwareSpace:
-    """The choices of hardware."""
-    return HardwareSpace(
-        nmp_channels=settings["nmp-channel-num-space"],
-        processors=tuple(Processors(*triple) for triple in settings["fpu-pe-bw-space"]),
-        input_kb=settings["input-buffer-size-space"],
-        weight_kb=settings["weight-buffer-size-space"],
-        output_kb=settings["output-buffer-total-size-space"],
-    )
+    return near_memory(settings)

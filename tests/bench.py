@@ -22,8 +22,8 @@ from dse.archive import Archive
 from dse.engine import Effort, make_search
 from dse.explore import explore
 from dse.settings import Settings, read_settings
-from dse.setup import Problem, build
 from dse.store import Store
+from dse.studies.nmp.problem import NmpProblem, build
 from evaluators.buffered import BufferedEvaluator
 from tests.grid import Point, solve
 
@@ -58,7 +58,7 @@ def rate(count: int, work: Callable[[], object], least_s: float = 2.0) -> float:
     return count * rounds / (time.process_time() - begin)
 
 
-def kernel_rates(problem: Problem) -> list[tuple[str, float]]:
+def kernel_rates(problem: NmpProblem) -> list[tuple[str, float]]:
     """Candidates a CPU-second of each step and of all of them, in batches of 2,500."""
     space, evaluator, rng = problem.space, problem.evaluator, np.random.default_rng(1)
     search = make_search(space, Effort(BATCH, 50, 1.0, 1), "auto", 1, 10**9)
@@ -81,7 +81,7 @@ def kernel_rates(problem: Problem) -> list[tuple[str, float]]:
     ]
 
 
-def whole_run(problem: Problem, folder: Path, population: int, generations: int, seed: int) -> tuple[float, Archive]:
+def whole_run(problem: NmpProblem, folder: Path, population: int, generations: int, seed: int) -> tuple[float, Archive]:
     """Candidates a CPU-second of a search with engine, keys and store, and what it found."""
     begin = time.process_time()
     search = make_search(problem.space, Effort(population, 50, 1.0, seed), "auto", 1, population * generations)
@@ -135,7 +135,7 @@ def main() -> None:
         print(f"{what:36}{value:>18}  {ratio}")
 
 
-def quality(problem: Problem, folder: Path) -> list[tuple[str, str, str]]:
+def quality(problem: NmpProblem, folder: Path) -> list[tuple[str, str, str]]:
     """Best latency after 5,000 candidates, ten seeds; random search beside it."""
     rows = []
     for algorithm in ("auto", "random"):

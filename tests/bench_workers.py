@@ -15,8 +15,8 @@ from pathlib import Path
 from design.core import Batch, Evaluation
 from dse.engine import Effort, make_search
 from dse.explore import explore
-from dse.setup import Problem, build
 from dse.store import Store
+from dse.studies.nmp.problem import NmpProblem, build
 from evaluators.base import AtOnce, Evaluator
 from evaluators.guarded import Guarded
 from evaluators.pace import Pace
@@ -51,7 +51,7 @@ class Shipped(Pace):
         super().__init__(WORKERS, None, None)
 
 
-def rate(problem: Problem, evaluator: Evaluator, population: int, generations: int, seed: int = 1) -> float:
+def rate(problem: NmpProblem, evaluator: Evaluator, population: int, generations: int, seed: int = 1) -> float:
     """Candidates a wall second of a whole run with its store."""
     search = make_search(problem.space, Effort(population, 50, 1.0, seed), "ga", 1, 10**9)
     with tempfile.TemporaryDirectory() as folder:

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dse.exact.prove import prove
-from dse.exact.search import hardware_of
 from dse.settings import PROCESSORS, processors, read_settings
-from dse.setup import Problem, build
 from dse.spaces.nmp import NmpSpace
+from dse.studies.nmp.exact.prove import prove
+from dse.studies.nmp.exact.search import hardware_of
+from dse.studies.nmp.problem import NmpProblem, build
 
 MODELS = ("opt", "llama", "palm")
 DATA_SETS = {"he": (157, 67), "sg": (783, 209), "lb": (1886, 97), "lg": (1971, 17)}
@@ -67,7 +67,7 @@ def devices(model: str, batch: int) -> Iterator[Point]:
         yield Point(f"{model} sg b{batch} {channels} x {triple}", model, "sg", batch, channels, triple)
 
 
-def problem(point: Point, evaluator: str) -> Problem:
+def problem(point: Point, evaluator: str) -> NmpProblem:
     """The point as the command line would build it."""
     prompt, generated = DATA_SETS[point.data_set]
     given = {

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from design.core import Batch, Status, key_bytes
-from dse.exact.prove import prove
 from dse.run import POLISHED
 from dse.settings import read_settings
-from dse.setup import Problem, build
 from dse.store import LATER, Store
+from dse.studies.nmp.exact.prove import prove
+from dse.studies.nmp.problem import NmpProblem, build
 from main import main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,13 +54,13 @@ def refused(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
     return error
 
 
-def problem_of(*arguments: str) -> Problem:
+def problem_of(*arguments: str) -> NmpProblem:
     """What these arguments set up."""
     given = {name[2:]: (name, text) for name, text in zip(arguments[::2], arguments[1::2], strict=True)}
     return build(read_settings(given))
 
 
-def stored(folder: Path, problem: Problem) -> tuple[list[dict[str, Any]], Batch]:
+def stored(folder: Path, problem: NmpProblem) -> tuple[list[dict[str, Any]], Batch]:
     """The candidates of a run: their rows in the store, and the designs that the genomes there stand for."""
     store = Store.open(folder / "run.sqlite")
     names, rows = store.candidates()
@@ -79,7 +79,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path
 
 
 @pytest.fixture(scope="module")
-def reference() -> Problem:
+def reference() -> NmpProblem:
     """What that run explored."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
@@ -89,7 +89,7 @@ def reference() -> Problem:
 Full = tuple[dict[str, Any], Path]
 
 
-def test_proof_of_the_reference(full: Full, reference: Problem) -> None:
+def test_proof_of_the_reference(full: Full, reference: NmpProblem) -> None:
     """The bound and the best design meet, where the solver, starting from nothing, sees the optimum."""
     summary, _ = full
     assert -1e-12 <= summary["gap"] <= 1e-9
@@ -104,7 +104,7 @@ def test_proof_of_the_reference(full: Full, reference: Problem) -> None:
     assert "this device" in summary["bound"]
 
 
-def test_a_polished_run(full: Full, reference: Problem) -> None:
+def test_a_polished_run(full: Full, reference: NmpProblem) -> None:
     """Files, store and summary agree on the solver's design: one candidate more, in a generation of its own."""
     summary, folder = full
     assert summary["ended"] == "all generations done, then polished by the exact solver"
@@ -132,7 +132,7 @@ def test_a_polished_run(full: Full, reference: Problem) -> None:
     assert {path.name for path in folder.iterdir()} >= RESULTS
 
 
-def test_whole_model_figures_by_hand(full: Full, reference: Problem) -> None:
+def test_whole_model_figures_by_hand(full: Full, reference: NmpProblem) -> None:
     """Metrics of a layer, times 32, over 209 tokens of 4 sequences; energy and area by the buffered evaluator, which
     also says its own times of the same design."""
     summary, folder = full

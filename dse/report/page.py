@@ -6,27 +6,26 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from design.core import Floats
 from dse.archive import Progress, objective_values
-from dse.report.figures import best_pictures, run_pictures
+from dse.outcome import Outcome
+from dse.report.figures import run_pictures
 from dse.report.inline import inline_svg
 from dse.report.knee import knee
 from dse.report.repeat import command
-from dse.report.results import Outcome
-from dse.report.tables import front_table, headline, operator_rows, said_by, step_table
+from dse.report.tables import front_table, said_by
 from dse.run_directory import write_whole
-from dse.setup import Problem
+from dse.study import Study
 from evaluators.operator_models import ModelFault
 
 LOG = logging.getLogger("tilewright")
 PAGE, PICTURES = "report.html", "pictures"
+STUDIES = Path(__file__).parent.parent / "studies"  # where studies have their parts of the page
 
 
 def write_report(
     folder: Path,
-    problem: Problem,
+    study: Study,
     outcome: Outcome,
     history: Sequence[Progress],
     cloud: Floats,
@@ -46,13 +45,13 @@ def write_report(
     drawn = list(run_pictures(outcome, history, cloud, turn, place))
     if found is not None and not brief:
         try:
-            drawn.extend(best_pictures(problem, outcome, outcome.front.take(np.array([0])), found, place))
+            drawn.extend(study.pictures(outcome, place))
         except ModelFault as fault:  # a user's model is asked for more than the run needed
             LOG.warning("a report without all pictures: %s", fault)
     pictures = {p.name: {"svg": inline_svg(p.svg, p.name, p.label), "caption": p.caption} for p in drawn}
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([Path(__file__).parent, STUDIES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -60,17 +59,17 @@ def write_report(
     )
     page = environment.get_template("page.html").render(
         outcome=outcome,
-        workload=outcome.workload,
+        study=study,
         found=found,
         brief=brief,
         running=outcome.ended == "running",
         pictures=pictures,
-        headline=headline(outcome),
-        front=front_table(outcome, turn),
-        operators=operator_rows(found),
-        steps=step_table(found),
+        cards=study.cards(outcome),
+        words=study.words(outcome),
+        front=front_table(study, outcome, turn),
         command=command(outcome.settings),
         versions=outcome.versions,
         sources=said_by(outcome),
+        **study.context(outcome),
     )
     write_whole(folder / PAGE, page)

@@ -17,10 +17,10 @@ from design.errors import InputError
 from design.metrics import parse_objectives
 from dse.archive import Archive
 from dse.engine import Effort, Search, make_search
-from dse.exact.search import ExactSearch
 from dse.explore import explore
 from dse.spaces.fixed import FixedSpace
 from dse.store import FILE, Store
+from dse.studies.nmp.exact.search import ExactSearch
 from evaluators.base import AtOnce
 from evaluators.faults import failed
 from evaluators.guarded import Guarded
@@ -175,7 +175,7 @@ def test_stops_change_nothing(
 
 def test_the_solver_solves_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its ledger is in the store: bounds and designs of devices that are solved come from there."""
-    import dse.exact.search as module
+    import dse.studies.nmp.exact.search as module
 
     solved, prove = [], module.prove
     counting = lambda space, evaluator, columns, *more, **named: (

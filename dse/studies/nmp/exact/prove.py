@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from design.core import Batch, Objective, Status
-from dse.exact.exhaustive import Exhaustive, TooMany
-from dse.exact.fill import fill
-from dse.exact.memory import MemoryBound
-from dse.exact.plan import Plan, plan_batch
-from dse.exact.realise import Realiser
-from dse.exact.relaxation import CountedPlan, Relaxation
-from dse.exact.sets import OperatorSets
-from dse.exact.tables import NEVER_S, Tables, operator_tables
 from dse.spaces.nmp import NmpSpace
+from dse.studies.nmp.exact.exhaustive import Exhaustive, TooMany
+from dse.studies.nmp.exact.fill import fill
+from dse.studies.nmp.exact.memory import MemoryBound
+from dse.studies.nmp.exact.plan import Plan, plan_batch
+from dse.studies.nmp.exact.realise import Realiser
+from dse.studies.nmp.exact.relaxation import CountedPlan, Relaxation
+from dse.studies.nmp.exact.sets import OperatorSets
+from dse.studies.nmp.exact.tables import NEVER_S, Tables, operator_tables
 from evaluators.nmp_design import NmpEvaluator
 
 PHASES = {"latency_s": (True, True), "prefill_s": (True, False), "decode_s": (False, True)}

@@ -12,11 +12,11 @@ from design.device import HardwareSpace, Processors
 from design.nmp import HARDWARE
 from dse import sensitivity
 from dse.engine import Effort, make_search
-from dse.exact.prove import prove
 from dse.explore import explore
-from dse.sensitivity import Step, base_metrics, steps
 from dse.space import Space
 from dse.spaces.fixed import FixedSpace
+from dse.studies.nmp.exact.prove import prove
+from dse.studies.nmp.sensitivity import Step, base_metrics, steps
 from evaluators.buffered import BufferedEvaluator
 from evaluators.nmp_design import NmpEvaluator
 from tests.dse.small import BUFFERED, CONSTANTS, FAST, LAYER, PLATFORM, ROOFLINE, devices, sampled, space_for

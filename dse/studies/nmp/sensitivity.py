@@ -12,11 +12,11 @@ from design.device import HardwareSpace, Processors
 from design.errors import InputError
 from design.nmp import HARDWARE
 from dse.engine import Effort, make_search
-from dse.exact.prove import provable, prove
 from dse.explore import explore
 from dse.space import Space
 from dse.spaces.hardware import GENES
 from dse.spaces.nmp import NmpSpace
+from dse.studies.nmp.exact.prove import provable, prove
 from evaluators.nmp_design import NmpEvaluator
 from evaluators.operator_models import ModelFault
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from design.core import Batch, Floats, Genomes, Status, key_bytes
 from design.nmp import HARDWARE
-from dse.exact.prove import prove
 from dse.propose import Candidates
 from dse.spaces.nmp import NmpSpace
+from dse.studies.nmp.exact.prove import prove
 from evaluators.nmp_design import NmpEvaluator
 
 BUFFERS = slice(2, 5)  # genes of the buffers among those of the hardware

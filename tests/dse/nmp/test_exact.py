@@ -21,17 +21,17 @@ from design.core import Batch, Objective, Status
 from design.device import HardwareSpace, Platform, Processors
 from design.nmp import HARDWARE
 from design.workload import PROJECTION, Gemm, Operator, Workload
-from dse.exact.exhaustive import Exhaustive, TooMany
-from dse.exact.fill import fill
-from dse.exact.memory import MemoryBound
-from dse.exact.plan import Plan, plan_batch
-from dse.exact.priced import Limit, Priced, Views, all_channels, channel_of
-from dse.exact.prove import PHASES, Proof, provable, prove
-from dse.exact.realise import Realiser
-from dse.exact.relaxation import CountedPlan, Relaxation
-from dse.exact.sets import OperatorSets
-from dse.exact.tables import Tables, operator_tables
 from dse.spaces.nmp import NmpSpace
+from dse.studies.nmp.exact.exhaustive import Exhaustive, TooMany
+from dse.studies.nmp.exact.fill import fill
+from dse.studies.nmp.exact.memory import MemoryBound
+from dse.studies.nmp.exact.plan import Plan, plan_batch
+from dse.studies.nmp.exact.priced import Limit, Priced, Views, all_channels, channel_of
+from dse.studies.nmp.exact.prove import PHASES, Proof, provable, prove
+from dse.studies.nmp.exact.realise import Realiser
+from dse.studies.nmp.exact.relaxation import CountedPlan, Relaxation
+from dse.studies.nmp.exact.sets import OperatorSets
+from dse.studies.nmp.exact.tables import Tables, operator_tables
 from evaluators.buffered import BufferedEvaluator
 from evaluators.nmp_design import NmpEvaluator
 from evaluators.roofline import RooflineEvaluator
@@ -244,7 +244,7 @@ def test_buffered_is_bounded() -> None:
 
 def test_without_listing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Relaxation and branching alone, as for layers too large to be listed: sound, and often exact all the same."""
-    monkeypatch.setattr("dse.exact.prove.LISTED", 0)
+    monkeypatch.setattr("dse.studies.nmp.exact.prove.LISTED", 0)
     solved = []
 
     @examples(40)

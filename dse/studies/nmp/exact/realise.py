@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from design.core import Floats, Ints
-from dse.exact.plan import Part, Plan, Stratum
-from dse.exact.relaxation import CountedPlan, PartPlan, StratumPlan
-from dse.exact.strata import Strata
-from dse.exact.tables import Tables
+from dse.studies.nmp.exact.plan import Part, Plan, Stratum
+from dse.studies.nmp.exact.relaxation import CountedPlan, PartPlan, StratumPlan
+from dse.studies.nmp.exact.strata import Strata
+from dse.studies.nmp.exact.tables import Tables
 
 
 class Realiser:

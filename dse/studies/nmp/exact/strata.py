@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from design.core import Bools, Floats, Ints
-from dse.exact.sets import compositions, members
-from dse.exact.tables import NEVER_S, Tables
+from dse.studies.nmp.exact.sets import compositions, members
+from dse.studies.nmp.exact.tables import NEVER_S, Tables
 
 BISECTIONS = 60  # halvings until a double has no more digits
 

@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dse.exact.priced import Limit, Priced, Ranges, Views, all_channels, channel_of
-from dse.exact.realise import Realiser
-from dse.exact.relaxation import CountedPlan, StratumPlan
-from dse.exact.sets import OperatorSets, members
-from dse.exact.strata import Strata
-from dse.exact.tables import Tables
+from dse.studies.nmp.exact.priced import Limit, Priced, Ranges, Views, all_channels, channel_of
+from dse.studies.nmp.exact.realise import Realiser
+from dse.studies.nmp.exact.relaxation import CountedPlan, StratumPlan
+from dse.studies.nmp.exact.sets import OperatorSets, members
+from dse.studies.nmp.exact.strata import Strata
+from dse.studies.nmp.exact.tables import Tables
 
 PRICES = 24  # tried at most for a limit in a node
 STALLED = 16  # nodes that may pass without a better bound

@@ -16,13 +16,13 @@ from design.device import Device, HardwareSpace
 from design.workload import FFN, Gemm, Operator, Workload
 from dse.archive import Archive
 from dse.engine import Effort, Search, make_search
-from dse.exact.prove import Proof, prove
-from dse.exact.search import ExactSearch
 from dse.explore import explore
-from dse.proof import Bound, bound_of_run
 from dse.space import Space
 from dse.spaces.fixed import FixedSpace
 from dse.spaces.nmp import NmpSpace
+from dse.studies.nmp.exact.prove import Proof, prove
+from dse.studies.nmp.exact.search import ExactSearch
+from dse.studies.nmp.proof import Bound, bound_of_run
 from evaluators.nmp_design import NmpEvaluator
 from evaluators.roofline import RooflineEvaluator
 from tests.cases import every_genome
@@ -191,7 +191,7 @@ def test_the_largest_buffers_are_solved(evaluator: NmpEvaluator, monkeypatch: py
         solved.append(tuple(int(arguments[2][name][0]) for name in BUFFERS))
         return prove(*arguments, **more)
 
-    monkeypatch.setattr("dse.exact.search.prove", watched)
+    monkeypatch.setattr("dse.studies.nmp.exact.search.prove", watched)
     choices = (4, 64, 2), (8, 4, 2), (1, 8)
     space = space_for(evaluator, devices((1,), (FAST,), *choices))
     candidates = ExactSearch(space, evaluator, "latency_s").ask()

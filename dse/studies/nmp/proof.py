@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from design.core import Batch, Objective
+from design.core import Objective
 from dse.archive import Archive
 from dse.engine import Search
-from dse.exact.prove import Solver, provable, prove
-from dse.exact.search import ExactSearch, hardware_of
+from dse.outcome import Bound
 from dse.space import Space
 from dse.spaces.nmp import NmpSpace
+from dse.studies.nmp.exact.prove import Solver, provable, prove
+from dse.studies.nmp.exact.search import ExactSearch, hardware_of
+from dse.study import enumerated
 from evaluators.nmp_design import NmpEvaluator
 from evaluators.operator_models import ModelFault
-
-
-@dataclass(frozen=True)
-class Bound:
-    """For the first objective. `lower_bound` None: none is known. `better` is a design that beats the search's best.
-    `how` says in words where the bound comes from, or why there is none."""
-
-    lower_bound: float | None
-    how: str
-    better: Batch | None = None
 
 
 def bound_of_run(
@@ -38,19 +28,14 @@ def bound_of_run(
     """The bound that a run can state; a device's own is only worked out when the report is to be `full`."""
     first = objectives[0]
     best = None if archive.genomes is None or not len(archive.genomes) else archive.genomes[:1]
-    if first.sign < 0:
-        return Bound(None, "the first objective is maximised")
-    if space.size is not None and archive.candidates >= space.size and best is not None:
-        return Bound(float(archive.values[0, 0]), "every design of the space was evaluated")
+    if (counted := enumerated(space, first, archive)) is not None:
+        return counted
     if isinstance(search, ExactSearch):
         if search.bound is None:
             return Bound(None, "not all devices were solved")
         return Bound(
             _finite(search.bound), "all dataflows of every device, by dynamic programming and branch and bound"
         )
-    if space.size is not None:
-        none_fits = "" if archive.candidates < space.size else ", and none fits"
-        return Bound(None, f"{archive.candidates} of {space.size} designs were evaluated{none_fits}")
     if not isinstance(space, NmpSpace) or not provable(first):
         return Bound(None, f"no solver for {first.metric}")
     if space.genes.size > 1:

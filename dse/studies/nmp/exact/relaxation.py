@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from design.core import Floats, Ints
-from dse.exact.sets import OperatorSets, compositions, members, subsets
-from dse.exact.strata import Options, Strata
-from dse.exact.tables import Tables
+from dse.studies.nmp.exact.sets import OperatorSets, compositions, members, subsets
+from dse.studies.nmp.exact.strata import Options, Strata
+from dse.studies.nmp.exact.tables import Tables
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from design.core import Bools, Floats, Ints
-from dse.exact.relaxation import CountedPlan, PartPlan, StratumPlan
-from dse.exact.sets import OperatorSets, compositions, members, subsets
-from dse.exact.strata import Options, Strata
-from dse.exact.tables import Tables
+from dse.studies.nmp.exact.relaxation import CountedPlan, PartPlan, StratumPlan
+from dse.studies.nmp.exact.sets import OperatorSets, compositions, members, subsets
+from dse.studies.nmp.exact.strata import Options, Strata
+from dse.studies.nmp.exact.tables import Tables
 
 WEIGHTS = np.linspace(0.0, 1.0, 9)  # that a part may have in its group
 LAST = len(WEIGHTS) - 1

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from design.core import Bools, Floats, Ints
-from dse.exact.plan import Part, Plan, Stratum
-from dse.exact.relaxation import Relaxation, pareto
-from dse.exact.sets import OperatorSets, compositions, members, subsets
-from dse.exact.tables import Tables
+from dse.studies.nmp.exact.plan import Part, Plan, Stratum
+from dse.studies.nmp.exact.relaxation import Relaxation, pareto
+from dse.studies.nmp.exact.sets import OperatorSets, compositions, members, subsets
+from dse.studies.nmp.exact.tables import Tables
 
 
 class TooMany(Exception):

@@ -11,12 +11,12 @@ import numpy as np
 from design.core import Batch, Evaluation, Status
 from design.metrics import METRICS
 from dse.archive import Archive
-from dse.corners import Corner, corner_fronts
-from dse.proof import Bound
-from dse.report.answer import WholeModel, describe, whole_model
-from dse.sensitivity import Sensitivity, Step
-from dse.setup import Problem
+from dse.outcome import Bound
 from dse.store import Store
+from dse.studies.nmp.answer import WholeModel, describe, whole_model
+from dse.studies.nmp.corners import Corner, corner_fronts
+from dse.studies.nmp.problem import NmpProblem
+from dse.studies.nmp.sensitivity import Sensitivity, Step
 from evaluators.account import OperatorAccount, accounts
 from evaluators.operator_models import ModelFault
 
@@ -41,7 +41,7 @@ class Findings:
 
 
 def findings(
-    problem: Problem,
+    problem: NmpProblem,
     archive: Archive,
     front: Batch,
     answers: Evaluation,
@@ -82,7 +82,7 @@ def findings(
     )
 
 
-def _physics(problem: Problem, best: Batch) -> dict[str, float]:
+def _physics(problem: NmpProblem, best: Batch) -> dict[str, float]:
     """What the evaluator that knows energy and area says of a design; nothing where it cannot price it."""
     try:
         answer = problem.physical.evaluate(best, seed=problem.effort.seed)
@@ -94,7 +94,7 @@ def _physics(problem: Problem, best: Batch) -> dict[str, float]:
     return {name: float(values[0]) for name, values in answer.metrics.items()}
 
 
-def _operators(problem: Problem, best: Batch) -> list[OperatorAccount]:
+def _operators(problem: NmpProblem, best: Batch) -> list[OperatorAccount]:
     try:
         return accounts(problem.evaluator, best)
     except ModelFault as fault:
@@ -102,7 +102,7 @@ def _operators(problem: Problem, best: Batch) -> list[OperatorAccount]:
         return []
 
 
-def _depends_on_constants(problem: Problem) -> bool:
+def _depends_on_constants(problem: NmpProblem) -> bool:
     """Whether the front can look otherwise with other energy and area constants."""
     if len(problem.objectives) < 2 or problem.evaluator is not problem.physical:
         return False
@@ -110,7 +110,7 @@ def _depends_on_constants(problem: Problem) -> bool:
     return bool(needs & {"energy_j", "area_mm2"})
 
 
-def pool_of(problem: Problem, store: Store, front: Batch) -> Batch:
+def pool_of(problem: NmpProblem, store: Store, front: Batch) -> Batch:
     """The front, then an even choice of all feasible designs of the run."""
     rows = store.even_choice_of_genomes(POOL)
     return Batch.concat([front, problem.space.decode(rows)]) if len(rows) else front

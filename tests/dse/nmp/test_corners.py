@@ -13,7 +13,7 @@ from cost_model.technology import read_technology
 from design.core import Batch, Objective, Status
 from design.device import Platform
 from dse.archive import objective_values
-from dse.corners import Corner, corner_fronts
+from dse.studies.nmp.corners import Corner, corner_fronts
 from evaluators.buffered import BufferedEvaluator
 from evaluators.nmp_design import NmpEvaluator
 from tests.cases import examples

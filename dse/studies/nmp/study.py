@@ -1,0 +1,142 @@
+"""The study of near-memory designs for LLM inference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+
+from design.core import Batch, Evaluation
+from design.errors import InputError
+from dse.archive import Archive
+from dse.engine import Search, make_search
+from dse.outcome import Bound, Ending, Outcome
+from dse.settings import Settings
+from dse.spaces.fixed import FixedSpace
+from dse.spaces.nmp import NmpSpace
+from dse.store import Store
+from dse.studies.nmp.console import print_findings
+from dse.studies.nmp.exact.prove import provable
+from dse.studies.nmp.exact.search import ExactSearch
+from dse.studies.nmp.findings import findings, pool_of
+from dse.studies.nmp.problem import NmpProblem, build
+from dse.studies.nmp.proof import bound_of_run, quick_bound
+from dse.studies.nmp.sensitivity import Sensitivity, Step, sensitivity
+from dse.studies.nmp.summary import further, log
+from dse.studies.nmp.tables import HARDWARE_HEADINGS, hardware_cells, headline, operator_rows, step_table
+from dse.study import Study
+
+if TYPE_CHECKING:
+    from dse.report.figures import Picture
+
+LEGEND = (
+    "Each {…} is a group; groups follow each other. “ / ” parts a group into what runs side by side, “ > ” parts "
+    "strata that follow each other, “ + ” joins operators of one stratum. After the colon: units of work on NMP / on "
+    "the NPU."
+)
+NOTE = (
+    "The figures above are of the whole model; times, energy and area of the table and the pictures are per layer. "
+    "Embedding and output head are not part of the workload."
+)
+
+
+def near_memory(settings: Settings) -> NmpStudy:
+    """The study that the settings state. Raises InputError where they or the files they name are unusable."""
+    problem = build(settings)
+    w = problem.workload
+    subject = f"{w.layers} layers, batch {w.batch}, {w.prompt} prompt and {w.generated} generated tokens"
+    return NmpStudy(problem, w.name, subject, HARDWARE_HEADINGS, LEGEND, NOTE, "nmp/sections.html")
+
+
+@dataclass(frozen=True)
+class NmpStudy(Study):
+    """See `Study`. One device has a proven optimum; what is found out further are steps of the hardware."""
+
+    problem: NmpProblem
+
+    def search(self, algorithm: str, candidates: int, facts: MutableMapping[str, Any]) -> Search:
+        """See `Study`; `exact` solves every device."""
+        problem = self.problem
+        if algorithm != "exact":
+            return super().search(algorithm, candidates, facts)
+        objective = problem.objectives[0]
+        if len(problem.objectives) > 1 or not (isinstance(problem.space, FixedSpace) or provable(objective)):
+            found = f"exact with {','.join(o.metric for o in problem.objectives)}"
+            raise InputError("--algorithm", found, "one of latency_s, prefill_s, decode_s as the only objective")
+        if not isinstance(problem.space, NmpSpace):
+            return make_search(problem.space, problem.effort, "enumerate", 1, problem.space.size or 1)
+        return ExactSearch(problem.space, problem.evaluator, objective.metric, facts)
+
+    def generations(self, algorithm: str, search: Search, asked: int) -> int:
+        """See `Study`."""
+        if isinstance(search, ExactSearch):
+            return search.devices + 1
+        if algorithm == "exact":
+            return -(-(self.problem.space.size or 1) // self.problem.effort.population)
+        return asked
+
+    def quick_bound(self) -> float | None:
+        """See `Study`."""
+        return quick_bound(self.problem.space, self.problem.evaluator, self.problem.objectives[0])
+
+    def bound(self, search: Search, archive: Archive, full: bool) -> Bound:
+        """See `Study`."""
+        problem = self.problem
+        return bound_of_run(problem.space, problem.evaluator, problem.objectives, search, archive, full)
+
+    def further(self, archive: Archive, stop: Callable[[], bool]) -> Any:
+        """What a step of the hardware would change, from the best design found."""
+        problem = self.problem
+        if archive.genomes is None or not len(archive.genomes):
+            return None
+        best = problem.space.decode(archive.genomes[:1])
+        first = problem.objectives[0]
+        return asdict(sensitivity(problem.make_space, problem.hardware, problem.evaluator, first, best, stop))
+
+    def findings(self, archive: Archive, front: Batch, answers: Evaluation, end: Ending, store: Store) -> Any:
+        """See `Study`."""
+        problem, steps = self.problem, None
+        pool = pool_of(problem, store, front) if end.full else None
+        if end.further is not None:
+            steps = Sensitivity(end.further["base"], [Step(**step) for step in end.further["steps"]])
+        return findings(problem, archive, front, answers, end.bound, pool, steps)
+
+    def cells(self, outcome: Outcome, row: int) -> list[str]:
+        """See `Study`."""
+        return hardware_cells(outcome, row)
+
+    def cards(self, outcome: Outcome) -> list[tuple[str, str, str]]:
+        """See `Study`."""
+        return headline(outcome)
+
+    def words(self, outcome: Outcome) -> list[str]:
+        """See `Study`."""
+        return [] if outcome.findings is None else [outcome.findings.description]
+
+    def context(self, outcome: Outcome) -> Mapping[str, Any]:
+        """See `Study`."""
+        return {"operators": operator_rows(outcome.findings), "steps": step_table(outcome.findings)}
+
+    def pictures(self, outcome: Outcome, folder: Path) -> Iterator[Picture]:
+        """See `Study`."""
+        from dse.studies.nmp.figures import best_pictures
+
+        best = outcome.front.take(np.array([0]))
+        return best_pictures(self.problem, outcome, best, outcome.findings, folder)
+
+    def say(self, console: Console, outcome: Outcome) -> None:
+        """See `Study`."""
+        if outcome.findings is not None:
+            print_findings(console, self.problem, outcome, outcome.findings)
+
+    def log(self, outcome: Outcome) -> str:
+        """See `Study`."""
+        return log(outcome)
+
+    def summary(self, outcome: Outcome) -> dict[str, Any]:
+        """See `Study`."""
+        return further(self.problem, outcome)
