@@ -12,9 +12,9 @@ import numpy as np
 
 from design.core import Batch, key_bytes
 from design.errors import InputError
-from design.metrics import METRICS
 from dse.archive import Archive
 from dse.conclude import ENDING, SITTING, cloud, conclude, remember
+from dse.desk import Desk
 from dse.engine import Search
 from dse.explore import FAILING, explore
 from dse.export import export
@@ -28,6 +28,7 @@ from dse.run_log import RunLog
 from dse.settings import Settings
 from dse.store import FILE, LATER, Store
 from dse.study import Study
+from evaluators.base import Evaluator
 from evaluators.guarded import Guarded
 from evaluators.pace import Pace
 from evaluators.workers import Workers
@@ -47,6 +48,7 @@ class Run:
         self.study, self.problem, self.settings, self.folder = study, study.problem, settings, folder
         self._begin = time.monotonic()
         self._look_at = self._begin + FIRST_LOOK_S
+        self._guards: list[Guarded] = []
 
     def execute(self) -> int:
         """Explore to the end. Returns an exit code. Raises InputError before anything is written."""
@@ -56,7 +58,7 @@ class Run:
             RunDirectory(folder, settings["resume"]),
             RunLog(folder),
             Interrupt(settings["time-limit"]) as interrupt,
-            self._guarded(interrupt) as evaluator,
+            self.study.judge(self._desk(interrupt), self._candidates()) as evaluator,
         ):
             self.store = self._store()
             write_whole(folder / "settings.yaml", _yaml(settings))
@@ -72,35 +74,37 @@ class Run:
                     [line, self._look],
                     interrupt.reason,
                     settings["max-failures"],
-                    lambda: time.process_time() + evaluator.remote_cpu_s,
+                    lambda: time.process_time() + sum(guarded.remote_cpu_s for guarded in self._guards),
                 )
                 outcome = self._conclude(search, archive, ended, interrupt, line)
             if settings["export"]:
                 export(self.store, problem.space, folder, settings["export"])
             self.store.close()
             LOG.info("%d candidates, %s", outcome.candidates, outcome.ended)
+            unused = self._guards and not any(guarded.shipped for guarded in self._guards)
             through = not ended.startswith((*UNFINISHED, FAILING))
-            if settings["process-num"] > 1 and through and not evaluator.shipped and not settings["quiet"]:
+            if settings["process-num"] > 1 and through and unused and not settings["quiet"]:
                 print("note: evaluation was so cheap that workers would have slowed it", file=sys.stderr)
         if not settings["quiet"]:
             print_outcome(self.study, outcome, str(folder))
         return 130 if interrupt.asked else 3 if ended.startswith(FAILING) else 0
 
-    def _guarded(self, interrupt: Interrupt) -> Guarded:
-        """The evaluator, guarded against faults; on workers where there are to be several and that pays."""
-        settings, count, limit_s = self.settings, self.settings["process-num"], self.settings["row-time-limit"]
-        evaluator, address = self.problem.evaluator, self.settings["ray-address"]
-        needs = {need for o in self.problem.objectives for need in METRICS[o.metric].needs or (o.metric,)}
-        rows = settings["num-generations"] * self.problem.effort.population
+    def _desk(self, interrupt: Interrupt) -> Desk:
+        """What the study may use."""
+        count, address = self.settings["process-num"], self.settings["ray-address"]
+        limit_s, stop = self.settings["row-time-limit"], lambda: interrupt.reason() is not None
 
-        def workers() -> Workers:
-            from evaluators.pool import RayWorkers
+        def guarded(evaluator: Evaluator, needs: list[str], rows: int) -> Guarded:
+            def workers() -> Workers:
+                from evaluators.pool import RayWorkers
 
-            return RayWorkers(evaluator, count, address, limit_s)
+                return RayWorkers(evaluator, count, address, limit_s)
 
-        pace = Pace(count, rows, limit_s)
-        stop = lambda: interrupt.reason() is not None
-        return Guarded(evaluator, sorted(needs), limit_s, stop, workers if count > 1 else None, pace)
+            pace = Pace(count, rows, limit_s)
+            self._guards.append(Guarded(evaluator, needs, limit_s, stop, workers if count > 1 else None, pace))
+            return self._guards[-1]
+
+        return Desk(self.folder, count, address, stop, guarded)
 
     def _store(self) -> Store:
         """A new store, or the one to go on with."""
@@ -154,8 +158,10 @@ class Run:
         if bound.better is not None:
             self._polish(archive, bound.better, seconds)
             ended += f", {POLISHED}"
-        line.say("trying what would change around the best design" if full else "writing results")
-        further = self.study.further(archive, lambda: interrupt.asked) if full else None
+        line.say("writing results")
+        further = None
+        if not ended.startswith((*UNFINISHED, FAILING)):
+            further = self.study.further(archive, self._desk(interrupt), full, line.say)
         end = Ending(ended, cpu_s, seconds, bound, further, full)
         outcome = conclude(self.study, archive, self.store, end)
         remember(self.store, end)

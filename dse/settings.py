@@ -141,9 +141,9 @@ OPTIONS = (
     Option(
         "execution-type",
         "dse",
-        choice("parse", "dse", "export", "report", "compare"),
-        "dse explores; export writes the tables of a run again, report its report; compare A B draws two runs in one "
-        "picture",
+        choice("parse", "dse", "evaluate", "export", "report", "compare"),
+        "dse explores; evaluate scores an evaluator on results of real tools; export writes the tables of a run "
+        "again, report its report; compare A B draws two runs in one picture",
     ),
     Option(
         "space",
@@ -151,6 +151,22 @@ OPTIONS = (
         choice("nmp", "hls"),
         "what is explored: nmp, near-memory devices and dataflows for an LLM layer; hls, loop directives of a C kernel",
     ),
+    Option("kernel", "", maybe(plain), "C file with loop directives, #pragma ACCEL or HLS (--space hls)"),
+    Option("tool-version", "v20", choice("v18", "v20"), "HLS tool: v18 is SDx 2018.3, v20 Vitis 2020.2 (hls)"),
+    Option(
+        "truth",
+        "none",
+        choice("none", "recorded", "command"),
+        "what front designs are checked against (hls): results recorded in --data, a tool called by --truth-cmd",
+    ),
+    Option("data", "", maybe(plain), "results of HLS tools: folder or .tar.gz with sources/ and designs/TOOL/"),
+    Option("truth-cmd", "", maybe(plain), "the tool: reads a design as JSON, answers in JSON (docs/truth.md)"),
+    Option("truth-checks", "10", whole(0, 10**6), "front designs that are checked at most"),
+    Option("truth-time-limit", "3600", real(1e-3, 1e9), "seconds that a call of the tool may take"),
+    Option("truth-retries", "1", whole(0, 100), "further calls where one fails"),
+    Option("kernels", "", maybe(listing(plain)), "kernels of --data to score on (evaluate; default: those held out)"),
+    Option("labels", "0,20", listing(whole(0, 10**6)), "known results of the kernel to score with (evaluate)"),
+    Option("train-data", "", maybe(plain), "results that the baselines learn from (evaluate; default: --data)"),
     Option("model-type", None, choice(*MODEL_FOLDERS), "kind of layer: opt, llama or palm (default: opt)"),
     Option("model-shape", None, plain, "model shape (default: config/opt-6.7b/shape.json, or that of --model-type)"),
     Option(
@@ -179,18 +195,24 @@ OPTIONS = (
     Option("ray-address", "", maybe(plain), "Ray cluster whose workers to use, such as 10.0.0.1:6379 or auto"),
     Option("seed", "114514", whole(0, 2**63 - 1), "of all random choices: same seed, same answer"),
     Option("population-num-per-generation", "100", whole(1, 10**6), "designs evaluated a generation"),
-    Option("num-generations", "10", whole(1, 10**7), "generations, the first one included"),
+    Option("num-generations", None, whole(1, 10**7), "generations, the first one included (default: 10, of hls 100)"),
     Option("mutate-ratio", "1.0", real(0.0, 1.0), "share of a generation that varies parents; the rest is fresh"),
     Option("topk", "50", whole(2, 10**6), "designs kept as parents"),
     Option("is-dataflow-fixed", "no", choice(*DATAFLOWS), "no explores dataflows; specpim restricts; others fix"),
     Option(
         "evaluator",
         "auto",
-        choice("auto", "roofline", "buffered"),
-        "what says the cost of a design; auto: roofline for one objective that it knows, else buffered",
+        choice("auto", "roofline", "buffered", "estimate", "truth"),
+        "what says the cost of a design; auto: of nmp roofline for one objective that it knows, else buffered; of hls "
+        "estimate, analytic and of low fidelity; truth: --truth itself",
     ),
     Option("technology", "config/technology/hybrid-bonding.json", plain, "energy and area constants"),
-    Option("objectives", "latency_s", plain, "metrics to improve, comma-separated, min:METRIC or max:METRIC"),
+    Option(
+        "objectives",
+        None,
+        plain,
+        "metrics to improve, comma-separated, min:METRIC or max:METRIC (default: latency_s, of hls cycles,utilisation)",
+    ),
     Option(
         "algorithm",
         "auto",
@@ -220,6 +242,11 @@ OPTIONS = (
     Option("nmp-model", "", maybe(plain), "of NMP channels: roofline, buffered or such a file (the same default)"),
     Option("export", "", maybe(listing(choice("csv", "json", "parquet"))), "write all candidates as csv,json,parquet"),
 )
+# Defaults that follow from --space.
+DEFAULTS = {
+    "nmp": {"objectives": "latency_s", "num-generations": "10"},
+    "hls": {"objectives": "cycles,utilisation", "num-generations": "100"},
+}
 BY_NAME = {option.name: option for option in OPTIONS}
 # What may change from sitting to sitting of a run: none of it decides what is found, but how far the run goes.
 PER_SITTING = (
@@ -234,6 +261,9 @@ PER_SITTING = (
     "max-failures",
     "quiet",
     "export",
+    "truth-checks",
+    "truth-time-limit",
+    "truth-retries",
 )
 
 
@@ -254,7 +284,9 @@ def read_settings(given: Mapping[str, tuple[str, str]]) -> Settings:
 
     A model named by one of type, shape and graph folder settles the other two.
     """
-    text = {option.name: option.default or "" for option in OPTIONS} | {k: v for k, (_, v) in given.items()}
+    space = given["space"][1] if "space" in given else BY_NAME["space"].default
+    text = {option.name: option.default or "" for option in OPTIONS} | DEFAULTS.get(space or "", {})
+    text |= {name: said for name, (_, said) in given.items()}
     where = {option.name: option.flag for option in OPTIONS} | {k: v for k, (v, _) in given.items()}
     if "model-shape" not in given:
         kind = BY_NAME["model-type"].parse(where["model-type"], text["model-type"] or "opt")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from design.core import Batch, Evaluation, Objective
+from design.metrics import METRICS
 from dse.archive import Archive
+from dse.desk import Desk
 from dse.engine import Search, make_search
 from dse.outcome import Bound, Ending, Outcome
 from dse.problem import Problem
 from dse.space import Space
 from dse.store import Store
+from evaluators.base import Evaluator
 
 if TYPE_CHECKING:
     from dse.report.figures import Picture
@@ -60,8 +64,15 @@ class Study:
         first = self.problem.objectives[0]
         return enumerated(self.problem.space, first, archive) or Bound(None, f"no solver for {first.metric}")
 
-    def further(self, archive: Archive, stop: Callable[[], bool]) -> Any:
-        """What else is worth finding out about the best design, fit for JSON; None where there is nothing."""
+    def judge(self, desk: Desk, rows: int) -> AbstractContextManager[Evaluator]:
+        """The evaluator as the search asks it, about so many rows."""
+        problem = self.problem
+        needs = {need for o in problem.objectives for need in METRICS[o.metric].needs or (o.metric,)}
+        return desk.guarded(problem.evaluator, sorted(needs), rows)
+
+    def further(self, archive: Archive, desk: Desk, full: bool, say: Callable[[str], None]) -> Any:
+        """What else is worth finding out about the designs found, fit for JSON; None where there is nothing.
+        `full`: all that can be worked out is wanted; `say` shows what is going on."""
         return None
 
     def findings(self, archive: Archive, front: Batch, answers: Evaluation, end: Ending, store: Store) -> Any:

@@ -9,7 +9,20 @@ from typing import Any
 import numpy as np
 
 from design.core import Floats
-from dse.report.pictures.style import ACCENT, INK, PAPER, QUIET, SECOND, dress, grid_of_axes, legend, save, thin
+from dse.report.pictures.style import (
+    ACCENT,
+    INK,
+    PAPER,
+    QUIET,
+    SECOND,
+    dress,
+    grid_of_axes,
+    legend,
+    logarithmic,
+    save,
+    spans_decades,
+    thin,
+)
 
 
 def pairs_of(count: int) -> list[tuple[int, int]]:
@@ -34,15 +47,17 @@ def front_picture(
     """Pareto front, (points, objectives), and other feasible designs; one panel for each pair of objectives.
 
     `signs` are +1 where less is better, -1 where more is; `knee` is a row of the front to mark. The first row is the
-    best of the first objective. Far-off others are left outside the frame. Returns the SVG.
+    best of the first objective. Far-off others are left outside the frame; an objective whose values on the front span
+    decades has a logarithmic axis. Returns the SVG.
     """
     pairs = pairs_of(len(labels))
     figure, panels = grid_of_axes(len(pairs), 3.7)
     for axes, (a, b) in zip(panels, pairs, strict=True):
         x, y = front[:, a], front[:, b]
-        low, high = _frame(x, y, np.array([signs[a], signs[b]]))
+        logs = spans_decades(x), spans_decades(y)
+        low, high = _frame(x, y, np.array([signs[a], signs[b]]), logs)
         near = np.flatnonzero(((others[:, [a, b]] >= low) & (others[:, [a, b]] <= high)).all(axis=1))
-        near = near[thin(others[near, a], others[near, b], 60)]
+        near = near[thin(_flat(others[near, a], logs[0]), _flat(others[near, b], logs[1]), 60)]
         if len(near):
             grey = {"s": 7, "color": QUIET, "alpha": 0.45, "linewidths": 0, "label": "other designs"}
             axes.scatter(others[near, a], others[near, b], **grey)
@@ -59,6 +74,7 @@ def front_picture(
         axes.set_ylim(low[1], high[1])
         words = [f"{labels[i]} ({better(signs[i])})" for i in (a, b)]
         dress(axes, words[0], units[a], words[1], units[b])
+        logarithmic(axes, *logs)
         legend(axes, loc="best")
     return save(figure, folder, "front")
 
@@ -69,10 +85,17 @@ def _mark(axes: Any, x: Floats, y: Floats, row: int, mark: str, colour: str, lab
     axes.scatter(x[row : row + 1], y[row : row + 1], label=label, **style)
 
 
-def _frame(x: Floats, y: Floats, signs: Floats) -> tuple[Floats, Floats]:
+def _flat(values: Floats, log: bool) -> Floats:
+    """Values as they lie along their axis."""
+    return np.log10(values) if log else values
+
+
+def _frame(x: Floats, y: Floats, signs: Floats, logs: tuple[bool, bool]) -> tuple[Floats, Floats]:
     """Lower and upper limits of a panel: the worse side of the front gets more room than the better one, where no
     design is."""
+    x, y = _flat(x, logs[0]), _flat(y, logs[1])
     low, high = (np.array([f(x), f(y)]) for f in (np.min, np.max))
     margin = np.maximum(0.5 * (high - low), 0.04 * np.abs(high) + 1e-12)
     less = signs > 0
-    return low - np.where(less, 0.25, 1.0) * margin, high + np.where(less, 1.0, 0.25) * margin
+    low, high = low - np.where(less, 0.25, 1.0) * margin, high + np.where(less, 1.0, 0.25) * margin
+    return np.where(logs, 10.0**low, low), np.where(logs, 10.0**high, high)

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from design.core import Floats
 
@@ -21,6 +21,7 @@ PREFIXED = ("s", "J", "W", "FLOP/s")
 PAPER, INK, FAINT, QUIET = "#ffffff", "#1f2933", "#d5dae1", "#8a95a3"
 ACCENT, SECOND, THIRD = "#c2410c", "#2563eb", "#15803d"
 COUNT = "candidates evaluated"
+DECADES = 30.0  # values that span more than this factor are drawn on a logarithmic axis
 ON_BAR = "#111111"  # words on a bar, dark whatever the page
 # Paul Tol's "light" scheme, made for words on coloured cells and told apart by colour-blind readers, and two more.
 FILLS = (
@@ -85,6 +86,22 @@ def dress(axes: Any, x: str, x_unit: str, y: str, y_unit: str) -> None:
         axis.set_major_formatter(EngFormatter(unit) if unit in PREFIXED else plain)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=x == COUNT))
     _quiet(axes)
+
+
+def spans_decades(values: Floats) -> bool:
+    """Whether values want a logarithmic axis."""
+    return bool(len(values) and np.min(values) > 0 and np.max(values) > DECADES * np.min(values))
+
+
+def logarithmic(axes: Any, x: bool, y: bool) -> None:
+    """Make axes that `dress` has dressed logarithmic; ticks stay in plain numbers."""
+    for wanted, axis, scale in ((x, axes.xaxis, axes.set_xscale), (y, axes.yaxis, axes.set_yscale)):
+        if wanted:
+            formatter = axis.get_major_formatter()
+            scale("log")
+            axis.set_major_locator(LogLocator(numticks=7))
+            axis.set_major_formatter(formatter)
+            axis.set_minor_formatter(NullFormatter())
 
 
 def bare(axes: Any) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from design.core import Batch, Evaluation
 from design.errors import InputError
 from dse.archive import Archive
+from dse.desk import Desk
 from dse.engine import Search, make_search
 from dse.outcome import Bound, Ending, Outcome
 from dse.settings import Settings
@@ -65,7 +66,7 @@ class NmpStudy(Study):
             return super().search(algorithm, candidates, facts)
         objective = problem.objectives[0]
         if len(problem.objectives) > 1 or not (isinstance(problem.space, FixedSpace) or provable(objective)):
-            found = f"exact with {','.join(o.metric for o in problem.objectives)}"
+            found = f"exact with {','.join('max:' * (o.sign < 0) + o.metric for o in problem.objectives)}"
             raise InputError("--algorithm", found, "one of latency_s, prefill_s, decode_s as the only objective")
         if not isinstance(problem.space, NmpSpace):
             return make_search(problem.space, problem.effort, "enumerate", 1, problem.space.size or 1)
@@ -88,14 +89,14 @@ class NmpStudy(Study):
         problem = self.problem
         return bound_of_run(problem.space, problem.evaluator, problem.objectives, search, archive, full)
 
-    def further(self, archive: Archive, stop: Callable[[], bool]) -> Any:
+    def further(self, archive: Archive, desk: Desk, full: bool, say: Callable[[str], None]) -> Any:
         """What a step of the hardware would change, from the best design found."""
         problem = self.problem
-        if archive.genomes is None or not len(archive.genomes):
+        if not full or archive.genomes is None or not len(archive.genomes):
             return None
-        best = problem.space.decode(archive.genomes[:1])
-        first = problem.objectives[0]
-        return asdict(sensitivity(problem.make_space, problem.hardware, problem.evaluator, first, best, stop))
+        say("trying one step in each hardware parameter")
+        best, first = problem.space.decode(archive.genomes[:1]), problem.objectives[0]
+        return asdict(sensitivity(problem.make_space, problem.hardware, problem.evaluator, first, best, desk.stop))
 
     def findings(self, archive: Archive, front: Batch, answers: Evaluation, end: Ending, store: Store) -> Any:
         """See `Study`."""

@@ -10,11 +10,11 @@ import pytest
 from design.core import Batch, Objective, Status
 from design.device import HardwareSpace, Processors
 from design.nmp import HARDWARE
-from dse import sensitivity
 from dse.engine import Effort, make_search
 from dse.explore import explore
 from dse.space import Space
 from dse.spaces.fixed import FixedSpace
+from dse.studies.nmp import sensitivity
 from dse.studies.nmp.exact.prove import prove
 from dse.studies.nmp.sensitivity import Step, base_metrics, steps
 from evaluators.buffered import BufferedEvaluator

@@ -1,0 +1,1 @@
+"""Loop directives of C kernels: pipelining, tiling and unrolling for an FPGA accelerator."""

@@ -1,0 +1,40 @@
+"""The pictures of loop directives: the best design's source, what the front takes of the device, estimate and truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from design.core import Status
+from dse.outcome import Outcome
+from dse.report.figures import Picture
+from dse.report.pictures.agreement import agreement_picture
+from dse.report.pictures.listing import listing_picture
+from dse.report.pictures.shares import shares_picture
+from dse.studies.hls.checked import COMPARED, Checked
+from dse.studies.hls.listing import marked_lines
+from dse.studies.hls.problem import HlsProblem
+
+
+def best_pictures(problem: HlsProblem, outcome: Outcome, checked: Checked | None, folder: Path) -> Iterator[Picture]:
+    """Of the front, and of its first design."""
+    best = {name: int(values[0]) for name, values in outcome.front.columns.items()}
+    svg = listing_picture(*marked_lines(problem.kernel, best), folder)
+    text = (
+        "The kernel as it was read, without comments. Each bar is a loop, coloured by how it runs in the best design; "
+        "its directives stand beside its first line. Loops without directives are left to the tool."
+    )
+    yield Picture("listing", svg, f"Source of {problem.kernel.name} with the directives of the best design", text)
+    shares = {name: outcome.answers.metrics[f"{name}_share"] for name in problem.target.device.resources}
+    if len(outcome.front) > 1 and all(np.isfinite(values).all() for values in shares.values()):
+        svg = shares_picture(outcome.answers.metrics["cycles"], shares, problem.target.device.usable, folder)
+        text = "What the designs of the front take of the device. The resource on top is the one that limits."
+        yield Picture("shares", svg, "Resources of the front's designs as shares of the device", text)
+    if checked is not None and (checked.status == Status.OK).any():
+        rows = np.flatnonzero(checked.status == Status.OK)
+        series = [{"front designs": (checked.truth[name][rows], checked.estimate[name][rows])} for name in COMPARED]
+        svg = agreement_picture(COMPARED, series, "agreement", folder)
+        text = "Designs of the front that were checked: what the tool says against what the estimate said."
+        yield Picture("agreement", svg, "Estimate against truth of the designs that were checked", text)

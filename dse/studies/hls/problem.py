@@ -1,0 +1,118 @@
+"""From settings to the problem of a study of loop directives: kernel, target, space, evaluator, truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cost_model.hls import constants_for, read_constants
+from evaluators.estimate import EstimateEvaluator
+from evaluators.truth.base import Truth
+from evaluators.truth.command import CommandTruth
+from evaluators.truth.recorded import Recorded
+from frontends.c_kernel import read_kernel
+from frontends.hls_results import KernelTable, read_results
+
+from design.core import Objective
+from design.errors import InputError
+from design.hls import TARGETS, Target
+from design.loop_nest import Kernel
+from design.metrics import parse_objectives
+from dse.engine import Effort
+from dse.problem import Problem
+from dse.settings import Settings
+from dse.space import Space
+from dse.spaces.hls import HlsSpace
+from dse.spaces.listed import ListedSpace
+from evaluators.base import Evaluator
+
+CONSTANTS = Path(__file__).parents[3] / "config" / "hls" / "estimate.json"
+
+
+@dataclass(frozen=True)
+class HlsProblem(Problem):
+    """`estimate` judges all designs, whatever `evaluator` is; `truth` may judge some, `checks` of the front at most."""
+
+    kernel: Kernel
+    target: Target
+    estimate: EstimateEvaluator
+    truth: Truth | None
+    checks: int
+
+
+def build(settings: Settings) -> HlsProblem:
+    """The problem that the settings state. Raises InputError where they or the files they name are unusable."""
+    if settings["kernel"] is None:
+        raise InputError("--kernel", "is missing", "a C file with loop directives, for --space hls")
+    path = Path(settings["kernel"])
+    kernel, target = read_kernel(path), TARGETS[settings["tool-version"]]
+    if not kernel.parameters:
+        raise InputError(str(path), "has no directive with a value to choose", "auto{NAME} in a #pragma ACCEL or HLS")
+    estimate = EstimateEvaluator(kernel, target, constants_for(read_constants(CONSTANTS), target.tool, None))
+    table = _recorded(settings, kernel, target) if settings["truth"] == "recorded" else None
+    truth = _truth(settings, path, kernel, target, table)
+    evaluator = _judge(settings, estimate, truth)
+    space: Space = HlsSpace(kernel, target) if table is None else ListedSpace(table.batch)
+    return HlsProblem(
+        space=space,
+        evaluator=evaluator,
+        objectives=_objectives(settings, evaluator),
+        effort=Effort(
+            population=settings["population-num-per-generation"],
+            topk=settings["topk"],
+            mutate_ratio=settings["mutate-ratio"],
+            seed=settings["seed"],
+        ),
+        row_limit_s=settings["truth-time-limit"] * (1 + settings["truth-retries"]) + 60 if evaluator is truth else None,
+        kernel=kernel,
+        target=target,
+        estimate=estimate,
+        truth=truth,
+        checks=settings["truth-checks"],
+    )
+
+
+def _judge(settings: Settings, estimate: EstimateEvaluator, truth: Truth | None) -> Evaluator:
+    name = settings["evaluator"]
+    if name in ("auto", "estimate"):
+        return estimate
+    if name == "truth":
+        if truth is None:
+            raise InputError(
+                "--evaluator", "truth without --truth", "--truth recorded or command, or another evaluator"
+            )
+        return truth
+    raise InputError("--evaluator", f"{name} with --space hls", "estimate or truth")
+
+
+def _objectives(settings: Settings, evaluator: Evaluator) -> tuple[Objective, ...]:
+    return parse_objectives(settings["objectives"], list(evaluator.metrics), evaluator.name)
+
+
+def _recorded(settings: Settings, kernel: Kernel, target: Target) -> KernelTable:
+    """The recorded results of this very kernel."""
+    if settings["data"] is None:
+        raise InputError("--truth", "recorded without --data", "--data PATH of recorded results")
+    tables = read_results(Path(settings["data"]), target.tool)
+    for table in tables:
+        if table.kernel.digest == kernel.digest:
+            return table
+    there = ", ".join(table.name for table in tables)
+    found = f"has no results of {target.tool} for the kernel in {settings['kernel']}"
+    raise InputError(settings["data"], found, f"the source of one of {there}, as it is there")
+
+
+def _truth(settings: Settings, path: Path, kernel: Kernel, target: Target, table: KernelTable | None) -> Truth | None:
+    if table is not None:
+        return Recorded(table)
+    if settings["truth"] == "none":
+        return None
+    if settings["truth-cmd"] is None:
+        raise InputError("--truth", "command without --truth-cmd", "--truth-cmd 'PROGRAM ARGUMENTS'")
+    return CommandTruth(
+        command=settings["truth-cmd"],
+        kernel=kernel,
+        target=target,
+        timeout_s=settings["truth-time-limit"],
+        retries=settings["truth-retries"],
+    )
