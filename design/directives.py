@@ -101,10 +101,10 @@ def _listed(kind: str, offered: tuple[int, ...]) -> str:
 
 
 @dataclass(frozen=True)
-class _Site:
-    """A loop: parameters by kind, fixed values by kind, its trip count where known, loops directly inside.
-
-    `constant`: all loops inside, at any depth, have known trip counts, so that flattening can unroll them.
+class Site:
+    """A loop as the rules see it: parameters and fixed values by kind, trip count where known, loops directly inside
+    (`children`) and at any depth. `flattens`: there are loops inside and all have known trip counts, so that
+    flattening unrolls them.
     """
 
     number: int
@@ -113,26 +113,49 @@ class _Site:
     trip: int | None
     children: tuple[int, ...]
     inside: tuple[int, ...]
-    constant: bool
+    flattens: bool
+
+    def unchosen(self, kind: str) -> int:
+        """The value of a directive that is not a parameter."""
+        return self.fixed.get(kind, DEFAULTS[kind])
+
+
+def sites(kernel: Kernel) -> list[Site]:
+    """All loops, by number."""
+    found = []
+    for loop in kernel.loops:
+        inside = kernel.inside(loop.number)
+        found.append(
+            Site(
+                loop.number,
+                {kind: d.parameter for kind, d in loop.directives.items() if d.parameter is not None},
+                {kind: _fixed(d) for kind, d in loop.directives.items() if d.parameter is None},
+                _known_trip(loop),
+                tuple(inner.number for inner in loop.loops),
+                inside,
+                bool(inside) and all(_known_trip(kernel.loops[number]) is not None for number in inside),
+            )
+        )
+    return found
 
 
 class _Nest:
     """Designs of a kernel, by loop and kind; works on copies of the columns."""
 
     def __init__(self, kernel: Kernel, columns: Columns) -> None:
-        self.sites = _sites(kernel)
+        self.sites = sites(kernel)
         self.columns = {name: np.array(values, dtype=np.int64) for name, values in columns.items()}
         nothing = np.zeros(len(next(iter(self.columns.values()), ())), dtype=bool)
         self.still: list[Bools] = [nothing] * len(self.sites)  # nothing is parallel, here or inside
         self.gone: list[Bools] = [nothing] * len(self.sites)  # unrolled with all that is inside
 
-    def value(self, site: _Site, kind: str) -> Any:
+    def value(self, site: Site, kind: str) -> Any:
         """Of a directive: an array where it is chosen, else a number."""
         if kind in site.parameters:
             return self.columns[site.parameters[kind]]
-        return site.fixed.get(kind, DEFAULTS[kind])
+        return site.unchosen(kind)
 
-    def set(self, site: _Site, kind: str, where: Bools, value: int) -> None:
+    def set(self, site: Site, kind: str, where: Bools, value: int) -> None:
         """Change a directive in some rows, if it is one to choose."""
         if kind in site.parameters:
             self.columns[site.parameters[kind]][where] = value
@@ -143,9 +166,9 @@ class _Nest:
             for kind, value in DEFAULTS.items():
                 self.set(self.sites[number], kind, where, value)
 
-    def flattened(self, site: _Site) -> Any:
+    def flattened(self, site: Site) -> Any:
         """Whether the loop is pipelined and everything inside unrolled."""
-        return (self.value(site, PIPELINE) == FLATTEN) & site.constant & bool(site.children)
+        return (self.value(site, PIPELINE) == FLATTEN) & site.flattens
 
     def swallow(self) -> None:
         """Flattening unrolls every loop inside, whatever its own directives say (Merlin's definition of flatten).
@@ -153,26 +176,8 @@ class _Nest:
         A loop of variable trip count inside can not be unrolled, so nothing is presumed then.
         """
         for site in self.sites:
-            if site.constant and site.children:
+            if site.flattens:
                 self.clear(site.inside, self.flattened(site))
-
-
-def _sites(kernel: Kernel) -> list[_Site]:
-    found = []
-    for loop in kernel.loops:
-        inside = kernel.inside(loop.number)
-        found.append(
-            _Site(
-                loop.number,
-                {kind: d.parameter for kind, d in loop.directives.items() if d.parameter is not None},
-                {kind: _fixed(d) for kind, d in loop.directives.items() if d.parameter is None},
-                _known_trip(loop),
-                tuple(inner.number for inner in loop.loops),
-                inside,
-                all(_known_trip(kernel.loops[number]) is not None for number in inside),
-            )
-        )
-    return found
 
 
 def _known_trip(loop: Loop) -> int | None:
@@ -185,13 +190,13 @@ def _fixed(directive: Directive) -> int:
     return directive.value if isinstance(directive.value, int) else UNKNOWN
 
 
-def _innermost(nest: _Nest, site: _Site, rules: Collection[str]) -> None:
+def _innermost(nest: _Nest, site: Site, rules: Collection[str]) -> None:
     """Flatten differs from coarse by unrolling the loops inside only (Merlin's definition)."""
     if INNERMOST in rules and not site.children:
         nest.set(site, PIPELINE, np.asarray(nest.value(site, PIPELINE) == FLATTEN), COARSE)
 
 
-def _whole(nest: _Nest, site: _Site, rules: Collection[str]) -> None:
+def _whole(nest: _Nest, site: Site, rules: Collection[str]) -> None:
     """Of a fully parallel loop no iterations are left to tile, or to start one after another."""
     if WHOLE in rules and site.trip is not None:
         full = nest.value(site, PARALLEL) == site.trip
@@ -199,18 +204,18 @@ def _whole(nest: _Nest, site: _Site, rules: Collection[str]) -> None:
         nest.set(site, PIPELINE, full & (nest.value(site, PIPELINE) == COARSE), OFF)
 
 
-def _tiled(nest: _Nest, site: _Site, rules: Collection[str]) -> None:
+def _tiled(nest: _Nest, site: Site, rules: Collection[str]) -> None:
     """Coarse pipelining makes no difference to a loop that TILE cuts in several."""
     if TILED in rules and site.trip is not None:
         tile = nest.value(site, TILE)
         nest.set(site, PIPELINE, (tile > 1) & (tile < site.trip) & (nest.value(site, PIPELINE) == COARSE), OFF)
 
 
-def _unrolled(nest: _Nest, site: _Site, rules: Collection[str]) -> None:
+def _unrolled(nest: _Nest, site: Site, rules: Collection[str]) -> None:
     """With every loop inside unrolled, a parallel loop is the innermost that is left, and the tools pipeline it
     anyway. (Where it is not parallel they often do something else.)"""
     inside = _every(nest.gone, site)
-    if UNROLLED in rules and site.constant and site.children and PIPELINE in site.parameters:
+    if UNROLLED in rules and site.flattens and PIPELINE in site.parameters:
         alike = inside & (nest.value(site, PARALLEL) > 1) & (nest.value(site, TILE) == 1)
         nest.set(site, PIPELINE, alike, FLATTEN)
         nest.clear(site.inside, alike)
@@ -218,7 +223,7 @@ def _unrolled(nest: _Nest, site: _Site, rules: Collection[str]) -> None:
     nest.gone[site.number] = full & (inside | nest.flattened(site))
 
 
-def _untiled(nest: _Nest, site: _Site, rules: Collection[str]) -> None:
+def _untiled(nest: _Nest, site: Site, rules: Collection[str]) -> None:
     """One tile is the loop itself. But a tile also says what is loaded at once, which matters where the loop is
     flattened or copies inside read side by side."""
     alone = _every(nest.still, site)
@@ -229,7 +234,7 @@ def _untiled(nest: _Nest, site: _Site, rules: Collection[str]) -> None:
     nest.still[site.number] = parallel & alone
 
 
-def _every(marks: list[Bools], site: _Site) -> Bools:
+def _every(marks: list[Bools], site: Site) -> Bools:
     """Whether all loops directly inside are marked."""
     found = np.ones(len(marks[site.number]), dtype=bool)
     for child in site.children:
