@@ -15,6 +15,7 @@ from dse.spaces.hls.starts import simple_designs
 from dse.spaces.hls.variation import sample_genes, vary_genes
 
 MOST_COMBINATIONS = 2**20  # of directives that are gone through to list a small space
+ROUNDS = 3  # of varying a parent again that came out as it was
 
 
 class HlsSpace:
@@ -46,13 +47,21 @@ class HlsSpace:
 
     def vary(self, parents: Genomes, rng: np.random.Generator) -> Genomes:
         """See `Space`: some children take a loop with all inside from another parent, then one to a few moves each."""
-        genes = self._genes(parents)
-        vary_genes(self.layout, genes, rng)
-        return self._genomes(genes)
+        children = parents.copy()
+        rows = np.arange(len(parents))
+        # A move may come to nothing, inside a flattened loop for instance: then there is another.
+        for _ in range(ROUNDS):
+            genes = self._genes(parents[rows])
+            vary_genes(self.layout, genes, rng)
+            children[rows] = self._genomes(genes)
+            rows = rows[(children[rows] == parents[rows]).all(axis=1)]
+            if not len(rows):
+                break
+        return children
 
     def starts(self) -> Genomes:
         """See `Space`: no directives, each depth of loops flattened, loops in a few copies."""
-        return self._genomes(simple_designs(self.layout))
+        return np.unique(self._genomes(simple_designs(self.layout)), axis=0)
 
     def decode(self, genomes: Genomes) -> Batch:
         """See `Space`."""

@@ -13,7 +13,7 @@ FACTORS = (2, 4, 8, 16, 32)
 
 def simple_designs(layout: Layout) -> Genomes:
     """No directives; with none, with the innermost that can be and with each depth of loops flattened: as they are,
-    then with the loops inside or around in a few copies. Equal ones once."""
+    then with the innermost loops, or the flattened ones, in a few copies."""
     kernel = layout.kernel
     depth = {loop.number: 0 if loop.parent is None else -1 for loop in kernel.loops}
     for loop in kernel.loops:  # a parent has the smaller number
@@ -34,4 +34,4 @@ def simple_designs(layout: Layout) -> Genomes:
                     # The largest factor on offer that is not above: loops too short for it take what they have.
                     genes[gene] = np.searchsorted(layout.offered[gene], factor, side="right") - 1
                 found.append(genes)
-    return np.unique(np.array(found), axis=0)
+    return np.array(found)

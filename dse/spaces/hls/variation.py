@@ -52,8 +52,9 @@ def _some_loop(layout: Layout, count: int, rng: Generator) -> Bools:
 def _step(layout: Layout, genes: Genomes, rng: Generator) -> Genomes:
     """One directive goes to the next value up or down."""
     gene, rows = _some_gene(layout, len(genes), rng), np.arange(len(genes))
-    moved = genes[rows, gene] + rng.choice([-1, 1], len(genes))
-    genes[rows, gene] = np.clip(moved, 0, layout.bounds[gene, 1])
+    now, most = genes[rows, gene], layout.bounds[gene, 1]
+    up = (now == 0) | ((now < most) & (rng.random(len(genes)) < 0.5))
+    genes[rows, gene] = np.clip(now + np.where(up, 1, -1), 0, most)
     return genes
 
 
