@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cost_model.hls import constants_for, read_constants
+import numpy as np
+
 from evaluators.estimate import EstimateEvaluator
 from evaluators.truth.base import Truth
 from evaluators.truth.command import CommandTruth
@@ -13,10 +14,10 @@ from evaluators.truth.recorded import Recorded
 from frontends.c_kernel import read_kernel
 from frontends.hls_results import KernelTable, read_results
 
-from design.core import Objective
+from design.core import Batch, Objective
 from design.errors import InputError
-from design.hls import TARGETS, Target
-from design.loop_nest import Kernel
+from design.hls import OFF, TARGETS, Target
+from design.loop_nest import PIPELINE, Kernel
 from design.metrics import parse_objectives
 from dse.engine import Effort
 from dse.problem import Problem
@@ -26,7 +27,7 @@ from dse.spaces.hls import HlsSpace
 from dse.spaces.listed import ListedSpace
 from evaluators.base import Evaluator
 
-CONSTANTS = Path(__file__).parents[3] / "config" / "hls" / "estimate.json"
+GRACE_S = 60.0  # for a tool that is to be ended
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,13 @@ class HlsProblem(Problem):
     estimate: EstimateEvaluator
     truth: Truth | None
     checks: int
+    call_limit_s: float  # of a call of the truth, further tries included
+
+    @property
+    def plain(self) -> Batch:
+        """The kernel without directives."""
+        values = {p.name: OFF if p.kind == PIPELINE else 1 for p in self.kernel.parameters}
+        return Batch(self.space.schema, {name: np.array([value]) for name, value in values.items()})
 
 
 def build(settings: Settings) -> HlsProblem:
@@ -48,7 +56,7 @@ def build(settings: Settings) -> HlsProblem:
     kernel, target = read_kernel(path), TARGETS[settings["tool-version"]]
     if not kernel.parameters:
         raise InputError(str(path), "has no directive with a value to choose", "auto{NAME} in a #pragma ACCEL or HLS")
-    estimate = EstimateEvaluator(kernel, target, constants_for(read_constants(CONSTANTS), target.tool, None))
+    estimate = EstimateEvaluator(kernel, target, path.stem.removesuffix("_kernel"))
     table = _recorded(settings, kernel, target) if settings["truth"] == "recorded" else None
     truth = _truth(settings, path, kernel, target, table)
     evaluator = _judge(settings, estimate, truth)
@@ -63,12 +71,12 @@ def build(settings: Settings) -> HlsProblem:
             mutate_ratio=settings["mutate-ratio"],
             seed=settings["seed"],
         ),
-        row_limit_s=settings["truth-time-limit"] * (1 + settings["truth-retries"]) + 60 if evaluator is truth else None,
         kernel=kernel,
         target=target,
         estimate=estimate,
         truth=truth,
         checks=settings["truth-checks"],
+        call_limit_s=settings["truth-time-limit"] * (1 + settings["truth-retries"]) + GRACE_S,
     )
 
 
