@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from design.core import Floats
 
@@ -82,10 +82,14 @@ def dress(axes: Any, x: str, x_unit: str, y: str, y_unit: str) -> None:
     for axis, unit in ((axes.xaxis, x_unit), (axes.yaxis, y_unit)):
         axis.set_tick_params(labelsize=8, colors=INK, width=0.6)
         # A prefix needs a plain unit to stand before: 60 ms, but 0.06 mm2 and 0.06 of no unit.
-        plain = StrMethodFormatter(f"{{x:,.4g}} {unit}".rstrip())
-        axis.set_major_formatter(EngFormatter(unit) if unit in PREFIXED else plain)
+        axis.set_major_formatter(EngFormatter(unit) if unit in PREFIXED else FuncFormatter(_plain(unit)))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=x == COUNT))
     _quiet(axes)
+
+
+def _plain(unit: str) -> Callable[[float, int], str]:
+    """Four digits, or whole numbers up to a billion."""
+    return lambda x, _: (f"{x:,.0f} {unit}" if 1e4 <= abs(x) < 1e9 else f"{x:,.4g} {unit}").rstrip()
 
 
 def spans_decades(values: Floats) -> bool:

@@ -9,18 +9,18 @@ from design.loop_nest import Kernel, Loop, Statement
 from dse.report.pictures.listing import LoopMark
 from dse.studies.hls.loops import INSIDE, loop_states
 
-_DIRECTIVE = re.compile(r"^\s*#\s*pragma\s+(ACCEL\s+(PIPELINE|TILE|PARALLEL)|HLS\s+(PIPELINE|UNROLL))\b", re.IGNORECASE)
+_PRAGMA = re.compile(r"^\s*#\s*pragma\b")
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 def marked_lines(kernel: Kernel, design: Mapping[str, int]) -> tuple[list[str], list[LoopMark]]:
-    """The kernel's lines without comments, blank lines and directives, and a mark for each loop among them."""
+    """The kernel's lines without comments, blank lines and pragmas, and a mark for each loop among them."""
     bare = _COMMENT.sub(lambda m: "\n" * m[0].count("\n"), kernel.source).split("\n")
     first = min((loop.line for loop in kernel.loops), default=1)
     begin = next((i for i in range(first - 1, -1, -1) if kernel.name + "(" in bare[i].replace(" ", "")), 0)
     depths, place, lines = _depths(bare), dict[int, int](), list[str]()
     for number, text in enumerate(bare, start=1):
-        if number > begin and text.strip() and not _DIRECTIVE.match(text):
+        if number > begin and text.strip() and not _PRAGMA.match(text):
             place[number] = len(lines)
             lines.append(text.rstrip())
     marks = []
@@ -44,7 +44,9 @@ def _depths(lines: list[str]) -> list[int]:
 
 def _last_line(loop: Loop, depths: list[int], lines: int) -> int:
     """The line on which a loop's body ends: where its brace closes, or that of its last statement without braces."""
-    inner = max((item.line for item in _within(loop)), default=loop.line)
+    # What stands in functions that the loop calls has lines of its own.
+    inner = max((item.line for item in _within(loop)), default=0)
+    inner = max(inner, loop.line)
     before = depths[loop.line - 2] if loop.line > 1 else 0
     last = inner
     while last < lines and depths[last - 1] > before:
