@@ -1,0 +1,114 @@
+"""How a predictor is judged on a kernel: which rows are its labels, which are scored, and over which seeds.
+
+Every row with cycles is scored, valid or not, unless it is one of the labels; validity is scored on all rows but the
+labels. Labels are drawn by the designs' keys, so that the order of a file's rows does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from design.core import Evaluation, Rows, key_bytes
+from evaluators.predictor import METRICS, VALID, Labelled, Predictor
+from evaluators.scoring.figures import FIELDS, Fields, f1, figures
+from frontends.hls_results import KernelTable
+
+LEAST_ROWS = 40  # with cycles, for a kernel to be judged
+LEAST_SCORED = 20  # of them beside the labels
+SEEDS = 3  # draws of the labels that are averaged
+VALIDITY = "valid"  # the block of validity beside those of the metrics
+
+Blocks = dict[str, Fields]  # by metric, and "valid" -> {"f1": ..}
+
+
+@dataclass(frozen=True)
+class KernelScore:
+    """One kernel's figures, averaged over the seeds. `scored` and `judged` are how many designs had their numbers and
+    their validity compared."""
+
+    name: str
+    blocks: Blocks
+    scored: int
+    judged: int
+    seen: bool
+
+
+def truth_of(table: KernelTable) -> Labelled:
+    """A table as designs with answers."""
+    return Labelled(table.batch, {"cycles": table.cycles, **table.counts}, table.valid)
+
+
+def with_cycles(table: KernelTable) -> Rows:
+    """Rows that numbers are scored on."""
+    return np.flatnonzero(table.cycles > 0)
+
+
+def why_skipped(table: KernelTable, label_counts: Sequence[int]) -> str:
+    """Why a kernel cannot be judged; "" where it can."""
+    rows, least = len(with_cycles(table)), max(LEAST_ROWS, max(label_counts, default=0) + LEAST_SCORED)
+    return f"{rows} of {len(table)} designs have cycles, fewer than {least}" if rows < least else ""
+
+
+def label_rows(table: KernelTable, count: int, seed: int) -> Rows:
+    """`count` random rows with cycles. More labels of the same seed include the fewer."""
+    rows = with_cycles(table)
+    keys = key_bytes(table.batch.schema.key(table.batch.take(rows)))
+    order = np.array(sorted(range(len(rows)), key=keys.__getitem__), dtype=np.int64)
+    return rows[order[np.random.default_rng(seed).permutation(len(rows))[:count]]]
+
+
+def seeds_of(count: int, seed: int) -> tuple[int, ...]:
+    """The seeds that are averaged: without labels nothing is drawn, and one is enough."""
+    return tuple(seed + i for i in range(SEEDS)) if count else (seed,)
+
+
+def score_kernel(predictor: Predictor, table: KernelTable, count: int, seed: int) -> KernelScore:
+    """A predictor's figures on one kernel with `count` labels. Raises InputError as `figures` does."""
+    labels = [label_rows(table, count, s) for s in seeds_of(count, seed)]
+    found = [_score(predictor, table, rows, s) for rows, s in zip(labels, seeds_of(count, seed), strict=True)]
+    blocks = {name: mean_fields([blocks[name] for blocks in found]) for name in found[0]}
+    seen = predictor.fitted_on.saw(table.family, table.kernel.digest)
+    return KernelScore(table.name, blocks, len(with_cycles(table)) - count, len(table) - count, seen)
+
+
+def _score(predictor: Predictor, table: KernelTable, labelled: Rows, seed: int) -> Blocks:
+    who = f"{predictor.name} on {table.name} of {table.target.tool}"
+    labels = truth_of(table.take(labelled)) if len(labelled) else None
+    evaluator = predictor.fitted(table.kernel, table.target, labels, seed)
+    rest = table.take(np.setdiff1d(np.arange(len(table)), labelled))
+    answer = evaluator.evaluate(rest.batch, seed=seed)
+    return blocks_of(rest, answer, who)
+
+
+def blocks_of(table: KernelTable, answer: Evaluation, who: str) -> Blocks:
+    """Figures of an answer for all rows of a table."""
+    rows, truth = with_cycles(table), truth_of(table).truth
+    blocks: Blocks = {}
+    for metric in METRICS:
+        if metric not in answer.metrics:
+            blocks[metric] = dict.fromkeys(FIELDS)
+            continue
+        interval, samples = answer.interval.get(metric), answer.samples.get(metric)
+        blocks[metric] = figures(
+            metric,
+            truth[metric][rows],
+            answer.metrics[metric][rows],
+            None if interval is None else interval[rows],
+            None if samples is None else samples[rows],
+            answer.level,
+            who,
+        )
+    blocks[VALIDITY] = {"f1": f1(table.valid, answer.metrics[VALID], who) if VALID in answer.metrics else None}
+    return blocks
+
+
+def mean_fields(rows: Sequence[Mapping[str, float | None]]) -> Fields:
+    """Field by field the mean of those that apply; None where none does. `rows` has at least one."""
+    found: Fields = {}
+    for name in rows[0]:
+        values = [value for row in rows if (value := row[name]) is not None]
+        found[name] = float(np.mean(values)) if values else None
+    return found

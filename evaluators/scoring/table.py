@@ -1,0 +1,55 @@
+"""The table of scores: predictors by label counts, kernel means with the kernels beside them, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from evaluators.predictor import METRICS, Predictor
+from evaluators.scoring.figures import FIELDS
+from evaluators.scoring.protocol import VALIDITY, KernelScore, mean_fields, score_kernel
+from frontends.hls_results import KernelTable
+
+UNITS: dict[str, Any] = {
+    **FIELDS,
+    "f1": "F1 of 'valid' at probability 0.5, on all designs but the labels",
+    "y": "log2(1e7 / cycles) / 2 for cycles, log2(1 + count) / 2 for resources",
+    "ape": "|predicted - truth| / truth for cycles, / max(truth, 1) for resources; a fraction, 0.25 is 25 %",
+    "mean": "all figures are means over kernels of those that apply; null does not apply",
+}
+
+
+def heading(count: int) -> str:
+    """Of the block with so many labels."""
+    return f"labels={count}"
+
+
+def block(scores: Sequence[KernelScore]) -> dict[str, Any]:
+    """{metric: fields, .., "valid": {"f1"}, "kernels": {NAME: the same and how many designs}} of one label count."""
+    found: dict[str, Any] = {}
+    for name in (*METRICS, VALIDITY):
+        empty = dict.fromkeys(("f1",) if name == VALIDITY else FIELDS)
+        found[name] = mean_fields([score.blocks[name] for score in scores]) if scores else empty
+    found["kernels"] = {
+        score.name: {**score.blocks, "scored": score.scored, "judged": score.judged, "seen": score.seen}
+        for score in sorted(scores, key=lambda score: score.name)
+    }
+    return found
+
+
+def score_table(
+    predictor: Predictor,
+    tables: Sequence[KernelTable],
+    label_counts: Sequence[int],
+    seed: int,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """{"labels=0": block, ..} of a predictor. Raises InputError where it gives no number for a design."""
+    found = {}
+    for count in label_counts:
+        scores = []
+        for table in tables:
+            progress(f"{predictor.name}, {count} labels, {table.name}")
+            scores.append(score_kernel(predictor, table, count, seed))
+        found[heading(count)] = block(scores)
+    return found
