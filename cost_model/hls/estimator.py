@@ -1,0 +1,37 @@
+"""The estimator: cycles and resources of a kernel's designs, many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from cost_model.hls.constants import HlsConstants
+from cost_model.hls.latency import Clock
+from cost_model.hls.memory import Memory
+from cost_model.hls.plan import plan
+from cost_model.hls.resources import resources
+from cost_model.hls.unrolling import shapes
+from design.core import Floats, Ints
+from design.loop_nest import Kernel
+
+ESTIMATES = ("cycles", "lut", "ff", "dsp", "bram")
+
+
+class Estimator:
+    """Of one kernel, with the constants of one tool version."""
+
+    def __init__(self, kernel: Kernel, constants: HlsConstants) -> None:
+        self.kernel, self.constants = kernel, constants
+        self.plan = plan(kernel, constants)
+
+    def estimate(self, columns: Mapping[str, Ints]) -> dict[str, Floats]:
+        """cycles, lut, ff, dsp and bram (18 Kb blocks), (n,) each, from directive columns (n,)."""
+        count = len(next(iter(columns.values()))) if columns else 1
+        found = shapes(self.plan, columns, count)
+        memory = Memory(self.plan, found, self.constants)
+        clock = Clock(self.plan, found, memory, self.constants)
+        cycles = self.constants.start_cycles + memory.transfer_cycles() + clock.total()
+        answer = {"cycles": np.maximum(cycles, 1.0)}
+        answer |= resources(self.plan, found, memory, clock, self.constants)
+        return answer
