@@ -1,9 +1,15 @@
 """Which combinations of loop directives make the same design, and which make none.
 
-Every rule was held against recorded tool results (SDx 2018.3 and Vitis 2020.2) before it was kept: designs that it
-calls equal took the same cycles wherever the tool answered for both, and `tests/design/test_directive_rules.py` holds
-the shares. Rules that sound right but that the tools contradict are not here; TILE over the whole loop, for instance,
-is not always the same as no TILE, nor is coarse pipelining always the same as none.
+All rules were held against 23,000 recorded designs of 24 kernels (SDx 2018.3 and Vitis 2020.2) before they were kept: in
+all 745 groups of designs that the rules call equal and the tool answered for at least two of, cycles are the same and
+resources within 1 % (in 698 they are the same too). In another 112 groups the tool answered for one design and gave up
+on another: equal designs do not take the tool equally long. `tests/design/test_directive_rules.py` holds these shares,
+rule by rule. The first two rules are what flatten means: no recorded design speaks for or against them. The last three
+owe their conditions to these very kernels, where no exception was left; on other kernels there may be some.
+
+What sounds right but is contradicted is not here: TILE over the whole loop is not always the same as no TILE, coarse
+pipelining of a loop with few copies not always the same as none, and flatten with nothing left to choose inside takes
+other resources than coarse.
 
 Columns are as in `design.hls`: one (n,) int64 array a parameter. A directive that the source fixes counts with its
 value; one that it does not have counts as off, or as a factor of 1.

@@ -13,6 +13,7 @@ from design.hls import FLATTEN, TARGETS, batch_of
 from design.loop_nest import Kernel
 from dse.engine import Effort, Enumeration, make_search
 from dse.spaces.hls import HlsSpace
+from frontends.c_kernel import parse_kernel
 from tests.cases import all_equal, every_genome, examples, genomes
 from tests.design.test_directives import columns, every, legal, rows_of
 from tests.dse.space_conformance import check_genomes, check_space
@@ -181,3 +182,24 @@ def test_search_goes_through_all() -> None:
     while (asked := search.ask()) is not None:
         seen += asked.keys
     assert len(seen) == len(set(seen)) == space.size
+
+
+def test_space_of_a_kernel_as_read() -> None:
+    """Of C text, not of loops made by hand."""
+    text = """
+    #pragma ACCEL kernel
+    void scale(double a[8][6], double b[8][6]) {
+    #pragma ACCEL PIPELINE auto{P}
+    #pragma ACCEL TILE FACTOR=auto{T}
+    #pragma ACCEL PARALLEL FACTOR=auto{F}
+      for (int i = 0; i < 8; i++) {
+    #pragma ACCEL PARALLEL FACTOR=auto{G}
+        for (int j = 0; j < 6; j++) { b[i][j] = 2.0 * a[i][j]; }
+      }
+    }
+    """
+    space = space_of(parse_kernel(text, "scale.c"))
+    check_space(space, 300)
+    same = space_of(kernel_of(Nest(8, "PTF", (Nest(6, "F"),))))
+    assert space.size == same.size == same.designs > 50
+    assert space.schema.text(space.decode(space.starts()), 0) == "P=off T=1 F=1 G=1"
