@@ -48,7 +48,8 @@ def _cards(
     by = "estimated" if estimated else f"by {problem.evaluator.name}"
     cards = [("cycles", f"{best['cycles']:,.0f}", by)]
     if base.get("cycles") and estimated:
-        cards.append(("faster than without directives", f"{base['cycles'] / best['cycles']:.4g} ×", by))
+        faster = f"{base['cycles'] / best['cycles']:.4g} times"
+        cards.append(("faster than without directives", faster, by))
     resources = problem.target.device.resources
     shares = {name: best.get(f"{name}_share", np.nan) for name in resources}
     known = {name: share for name, share in shares.items() if np.isfinite(share)}

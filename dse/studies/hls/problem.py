@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 from evaluators.estimate import EstimateEvaluator
-from evaluators.truth.base import Truth
-from evaluators.truth.command import CommandTruth
-from evaluators.truth.recorded import Recorded
-from frontends.c_kernel import read_kernel
-from frontends.hls_results import KernelTable, read_results
 
 from design.core import Batch, Objective
 from design.errors import InputError
@@ -26,6 +21,11 @@ from dse.space import Space
 from dse.spaces.hls import HlsSpace
 from dse.spaces.listed import ListedSpace
 from evaluators.base import Evaluator
+from evaluators.truth.base import Truth
+from evaluators.truth.command import CommandTruth
+from evaluators.truth.recorded import Recorded
+from frontends.c_kernel import read_kernel
+from frontends.hls_results import KernelTable, read_results
 
 GRACE_S = 60.0  # for a tool that is to be ended
 
@@ -76,7 +76,7 @@ def build(settings: Settings) -> HlsProblem:
         estimate=estimate,
         truth=truth,
         checks=settings["truth-checks"],
-        call_limit_s=settings["truth-time-limit"] * (1 + settings["truth-retries"]) + GRACE_S,
+        call_limit_s=settings["truth-time-limit"] * (settings["truth-repeat"] + settings["truth-retries"]) + GRACE_S,
     )
 
 
@@ -121,6 +121,8 @@ def _truth(settings: Settings, path: Path, kernel: Kernel, target: Target, table
         command=settings["truth-cmd"],
         kernel=kernel,
         target=target,
+        folder=Path(tempfile.gettempdir()),
         timeout_s=settings["truth-time-limit"],
         retries=settings["truth-retries"],
+        repeat=settings["truth-repeat"],
     )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Console
 
 from design.core import Batch, Evaluation, Status
@@ -34,7 +33,9 @@ if TYPE_CHECKING:
     from dse.report.figures import Picture
 
 CALLS = "calls.sqlite"  # in a run's directory; outlives its runs
-LEGEND = "A design is a value for each directive: off, coarse or flatten for pipelining, a factor for tiling and unrolling."
+LEGEND = (
+    "A design is a value for each directive: off, coarse or flatten for pipelining, a factor for tiling and unrolling."
+)
 LOW_FIDELITY = (
     "Estimates are analytic and of low fidelity: on kernels that they were not fitted on they are off by tens of per "
     "cent. Check what you mean to build with --truth."
@@ -99,7 +100,9 @@ class HlsStudy(Study):
             answers = bought.evaluate(designs, seed=problem.effort.seed)
             return noted(archive.rows[rows], answers, bought.ledger.calls().begun - before)
 
-    def findings(self, archive: Archive, front: Batch, answers: Evaluation, end: Ending, store: Store) -> Findings | None:
+    def findings(
+        self, archive: Archive, front: Batch, answers: Evaluation, end: Ending, store: Store
+    ) -> Findings | None:
         """See `Study`."""
         if not len(front):
             return None
