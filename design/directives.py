@@ -1,11 +1,11 @@
 """Which combinations of loop directives make the same design, and which make none.
 
-All rules were held against 23,000 recorded designs of 24 kernels (SDx 2018.3 and Vitis 2020.2) before they were kept: in
-all 745 groups of designs that the rules call equal and the tool answered for at least two of, cycles are the same and
-resources within 1 % (in 698 they are the same too). In another 112 groups the tool answered for one design and gave up
-on another: equal designs do not take the tool equally long. `tests/design/test_directive_rules.py` holds these shares,
-rule by rule. The first two rules are what flatten means: no recorded design speaks for or against them. The last three
-owe their conditions to these very kernels, where no exception was left; on other kernels there may be some.
+All rules were held against 23,000 recorded designs of 24 kernels (SDx 2018.3 and Vitis 2020.2) before they were kept:
+in all 745 groups of designs that the rules call equal and the tool answered for at least two of, cycles are the same
+and resources within 1 % (in 698 they are the same too). In another 112 groups the tool answered for one design and
+gave up on another: equal designs do not take the tool equally long. `tests/design/test_directive_rules.py` holds these
+shares, rule by rule. The first two rules are what flatten means: no recorded design speaks for or against them. The
+last three owe their conditions to these very kernels, where no exception was left; on other kernels there may be some.
 
 What sounds right but is contradicted is not here: TILE over the whole loop is not always the same as no TILE, coarse
 pipelining of a loop with few copies not always the same as none, and flatten with nothing left to choose inside takes
