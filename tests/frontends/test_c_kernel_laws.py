@@ -38,7 +38,12 @@ class Level:
         }[self.form]
         size = abs(self.step)
         sign = "+" if up else "-"
-        step = {0: f"{v} {sign}= {size}", 1: f"{v} = {v} {sign} {size}", 2: f"{v} {sign}= {size}", 3: f"{v} {sign}= {size}"}
+        step = {
+            0: f"{v} {sign}= {size}",
+            1: f"{v} = {v} {sign} {size}",
+            2: f"{v} {sign}= {size}",
+            3: f"{v} {sign}= {size}",
+        }
         if size == 1 and self.form in (2, 3):
             return f"for (int {v} = {start}; {test}; {f'{v}{sign}{sign}' if self.form == 2 else f'{sign}{sign}{v}'})"
         return f"for (int {v} = (int)({start}); {test}; {step[self.form]})"
@@ -76,11 +81,12 @@ def nests(draw: st.DrawFn) -> tuple[tuple[Level, ...], list[tuple[int, ...]], li
 
 def text_of(nest: tuple[Level, ...], store: list[tuple[int, ...]], load: list[tuple[int, ...]]) -> str:
     """The nest as a kernel: a[store] = a[load] + 1, through a temporary for the address."""
-    size = SIZE if len(store) == 1 else SIZE
-    shape = f"[{size}]" * len(store)
+    shape = f"[{SIZE}]" * len(store)
 
     def element(index: list[tuple[int, ...]]) -> str:
-        return "".join(f"[{MIDDLE} + {c} + {' + '.join(f'({f}) * v{d}' for d, f in enumerate(fs))}]" for c, *fs in index)
+        return "".join(
+            f"[{MIDDLE} + {c} + {' + '.join(f'({f}) * v{d}' for d, f in enumerate(fs))}]" for c, *fs in index
+        )
 
     heads = "\n".join(level.head(depth) + " {" for depth, level in enumerate(nest))
     body = f"int row = v{len(nest) - 1}; a{element(store)} = a{element(load)} + 1.0f; row++;"
