@@ -21,6 +21,7 @@ HOMES: dict[str, tuple[tuple[str, ...], int]] = {
     "pymoo": (("dse/engine.py",), 1),
     "ray": (("evaluators/",), 1),
     "onnx": (("frontends/",), 1),
+    **dict.fromkeys(("pycparser", "pcpp"), (("frontends/c_kernel/",), 1)),
     "matplotlib": (("dse/report/", "ae/"), 1000),
     **dict.fromkeys(("torch", "transformers", "peft"), (("cost_model/", "frontends/"), 1000)),
 }
@@ -200,6 +201,7 @@ def test_a_clean_house_is_clean(tmp_path: Path) -> None:
         ("frontends/more.py", "import peft", "one export file may"),
         ("frontends/more.py", "from onnx import x", "one file is its home"),
         ("cost_model/lm.py", "import onnx", "whose home is frontends/"),
+        ("frontends/more.py", "import pycparser.c_ast", "whose home is frontends/c_kernel/"),
         ("dse/archive.py", "import matplotlib.pyplot as plt", "whose home is dse/report/ or ae/"),
         ("main.py", "from matplotlib import pyplot", "whose home is dse/report/ or ae/"),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Union
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Record:
     members: Mapping[str, CType] = field(hash=False)
 
 
-CType = Union[Number, Rows, Record]
+CType = Number | Rows | Record
 INT, LONG, DOUBLE, FLOAT = Number(32), Number(64), Number(64, True), Number(32, True)
 VOID = Number(0, name="void")
 

@@ -91,5 +91,3 @@ def _character(text: str) -> int:
     if inside.startswith("\\x"):
         return int(inside[2:], 16)
     return int(inside[1:], 8) if inside.startswith("\\") else ord(inside[0])
-
-

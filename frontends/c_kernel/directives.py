@@ -2,8 +2,8 @@
 
 Merlin, in front of a loop (labels and other pragmas may stand between): `#pragma ACCEL PIPELINE [off|coarse|flatten|
 auto{NAME}]`, `TILE FACTOR=n`, `PARALLEL [reduction[=VARIABLE]] [FACTOR=n]` with n a whole number or auto{NAME};
-`#pragma ACCEL kernel` marks the function. INTERFACE, CACHE, COALESCE and MEMCPY_BURST are passed over: they say how data
-reach the kernel, not how its loops run.
+`#pragma ACCEL kernel` marks the function. INTERFACE, CACHE, COALESCE and MEMCPY_BURST are passed over: they say how
+data reach the kernel, not how its loops run.
 
 Vitis, inside the loop it is about (or in front of it where no loop is around): `#pragma HLS PIPELINE [II=n] [rewind]
 [off|auto{NAME}]` is read as a flattened pipeline, for Vitis unrolls what is inside; the II that is asked for is not
@@ -23,10 +23,36 @@ from design.loop_nest import PARALLEL, PIPELINE, TILE, Directive
 from frontends.c_kernel.syntax import at
 
 IGNORED_ACCEL = {"INTERFACE", "CACHE", "COALESCE", "MEMCPY_BURST"}
-IGNORED_HLS = set(
-    "INTERFACE INLINE ARRAY_PARTITION ARRAY_RESHAPE ARRAY_MAP BIND_STORAGE BIND_OP RESOURCE ALLOCATION LATENCY STABLE "
-    "DATA_PACK AGGREGATE DISAGGREGATE ALIAS CACHE EXPRESSION_BALANCE PERFORMANCE TOP PROTOCOL RESET LOOP_FLATTEN "
-    "LOOP_MERGE CLOCK DEPENDENCE OCCURRENCE FUNCTION_INSTANTIATE".split()
+IGNORED_HLS = frozenset(
+    [
+        "INTERFACE",
+        "INLINE",
+        "ARRAY_PARTITION",
+        "ARRAY_RESHAPE",
+        "ARRAY_MAP",
+        "BIND_STORAGE",
+        "BIND_OP",
+        "RESOURCE",
+        "ALLOCATION",
+        "LATENCY",
+        "STABLE",
+        "DATA_PACK",
+        "AGGREGATE",
+        "DISAGGREGATE",
+        "ALIAS",
+        "CACHE",
+        "EXPRESSION_BALANCE",
+        "PERFORMANCE",
+        "TOP",
+        "PROTOCOL",
+        "RESET",
+        "LOOP_FLATTEN",
+        "LOOP_MERGE",
+        "CLOCK",
+        "DEPENDENCE",
+        "OCCURRENCE",
+        "FUNCTION_INSTANTIATE",
+    ]
 )
 ACCEL_WORDS = "PIPELINE, TILE or PARALLEL"
 HLS_WORDS = "PIPELINE, UNROLL, LOOP_TRIPCOUNT or one that the docs list as passed over"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Union
 
 from design.loop_nest import Access, Affine, Directive, Statement
 from frontends.c_kernel.values import Path, Source
@@ -56,8 +55,8 @@ class Span:
 
 @dataclass
 class LoopDraft:
-    """A loop under so many `conditions`. `leaves` where a break or return may end it early; `extents` are lengths of arrays that its variable
-    walks through, from a start that is not known."""
+    """A loop under so many `conditions`. `leaves` where a break or return may end it early; `extents` are
+    lengths of arrays that its variable walks through, from a start that is not known."""
 
     number: int
     label: str
@@ -70,7 +69,7 @@ class LoopDraft:
     span: Span = field(default_factory=lambda: Span(None))
     leaves: bool = False
     extents: list[int] = field(default_factory=list)
-    body: list[Union[LoopDraft, Draft]] = field(default_factory=list)
+    body: list[LoopDraft | Draft] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

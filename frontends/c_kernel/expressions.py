@@ -11,7 +11,19 @@ from typing import NoReturn
 from design.errors import InputError
 from design.loop_nest import Access, Affine
 from frontends.c_kernel import affine
-from frontends.c_kernel.c_types import DOUBLE, FLOAT, INT, LONG, CType, Number, Record, Rows, common, promoted, size_in_bytes
+from frontends.c_kernel.c_types import (
+    DOUBLE,
+    FLOAT,
+    INT,
+    LONG,
+    CType,
+    Number,
+    Record,
+    Rows,
+    common,
+    promoted,
+    size_in_bytes,
+)
 from frontends.c_kernel.declarations import Types, literal
 from frontends.c_kernel.drafts import Bound, Draft, Event, LoopDraft
 from frontends.c_kernel.syntax import Node, at, kind, line_of, text_of
@@ -39,9 +51,40 @@ WHOLE: dict[str, Callable[[int, int], int]] = {
 REAL: dict[str, Callable[[float, float], float]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 # Functions of math.h by what they cost; those with an f at the end are of float.
 ROOTS, POWERS, SIGNS, CHOICES = {"sqrt"}, {"pow"}, {"fabs", "abs", "labs", "copysign"}, {"fmin", "fmax"}
-CALLS = set(
-    "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan atan2 sinh cosh tanh cbrt hypot floor ceil round "
-    "trunc rint fmod fma erf erfc tgamma lgamma ldexp".split()
+CALLS = frozenset(
+    [
+        "exp",
+        "exp2",
+        "expm1",
+        "log",
+        "log2",
+        "log10",
+        "log1p",
+        "sin",
+        "cos",
+        "tan",
+        "asin",
+        "acos",
+        "atan",
+        "atan2",
+        "sinh",
+        "cosh",
+        "tanh",
+        "cbrt",
+        "hypot",
+        "floor",
+        "ceil",
+        "round",
+        "trunc",
+        "rint",
+        "fmod",
+        "fma",
+        "erf",
+        "erfc",
+        "tgamma",
+        "lgamma",
+        "ldexp",
+    ]
 )
 
 
@@ -186,7 +229,11 @@ class Expressions:
             held = self.state.get(name or "")
             if isinstance(held, Region):
                 return held.rest
-            return Rows(self.ctypes[name], None) if isinstance(held, ToScalar) and name else self.ctypes.get(name or "", INT)
+            return (
+                Rows(self.ctypes[name], None)
+                if isinstance(held, ToScalar) and name
+                else self.ctypes.get(name or "", INT)
+            )
         if what in ("ArrayRef", "UnaryOp"):
             inner = self.rest(node.name if what == "ArrayRef" else node.expr)
             return inner.element if isinstance(inner, Rows) else inner
@@ -316,7 +363,11 @@ class Expressions:
             return self.unary(node)
         if what == "Cast":
             ctype = self.types.of(node.to_type, self.constant)
-            return self.convert(self.value(node.expr), ctype) if isinstance(ctype, Number) else Value(LONG, key=self.fresh())
+            return (
+                self.convert(self.value(node.expr), ctype)
+                if isinstance(ctype, Number)
+                else Value(LONG, key=self.fresh())
+            )
         if what == "TernaryOp":
             condition = self.value(node.cond)
             if condition.known is not None:

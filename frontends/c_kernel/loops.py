@@ -77,7 +77,9 @@ class Loops(Statements):
             if isinstance(held, Value) and held.affine is not None:
                 self.starts[name, draft.number] = held.affine
         self.enter(draft, head, changed)
-        if what != "For" and not head.counting and not head.countdown or (node.cond is not None and not self.simple(head)):
+        if (what != "For" and not head.counting and not head.countdown) or (
+            node.cond is not None and not self.simple(head)
+        ):
             self.note(node.cond)
         self.loops.append(draft)
         self.items.append(draft.body)
@@ -208,7 +210,9 @@ class Loops(Statements):
         name = head.counting or head.countdown
         if not name and head.steps:
             name = next(iter(head.steps))
-        draft.variable = name.rsplit(".", 1)[-1] if name.rsplit(".", 1)[-1].isidentifier() else name.split(".")[-2] if name else ""
+        draft.variable = (
+            name.rsplit(".", 1)[-1] if name.rsplit(".", 1)[-1].isidentifier() else name.split(".")[-2] if name else ""
+        )
         if kind(node) == "DoWhile":
             draft.span = Span(None, atleast=1)
         again = self.changed([*self.body_of(node)]) if name else set()
@@ -293,7 +297,9 @@ class Loops(Statements):
         if isinstance(held, Region):
             if base is node:
                 return {name}
-            return {scalar for scalar in self.state if scalar.startswith(f"{held.array}.") and kind(node) == "StructRef"}
+            return {
+                scalar for scalar in self.state if scalar.startswith(f"{held.array}.") and kind(node) == "StructRef"
+            }
         return {held.name} if held is not None else set()
 
     # what iterations hand on
@@ -309,19 +315,15 @@ class Loops(Statements):
             elif isinstance(held, Region):
                 self.state[name] = replace(held, offset=None)
         for name, step in (head.steps or {}).items():
-            held, ctype = self.entry_value(name, draft), self.ctypes[name]
+            start, ctype = self.starts.get((name, draft.number)), self.ctypes[name]
             assert isinstance(ctype, Number)
-            if held is None:
+            if start is None:
                 key = self.fresh()  # a counter that starts somewhere
                 self.state[name] = Value(ctype, key=key)
                 self.walkers[key] = draft
             else:
-                begin = affine.add(held, Affine(1), -1) if head.countdown else held
+                begin = affine.add(start, Affine(1), -1) if head.countdown else start
                 self.state[name] = self.integer(ctype, affine.counter(draft.number, begin, step))
-
-    def entry_value(self, name: str, draft: LoopDraft) -> Affine | None:
-        """A counter's value before the loop."""
-        return self.starts.get((name, draft.number))
 
     def finish(self, draft: LoopDraft, head: Head, entry: dict[str, State], changed: set[str], first: int) -> None:
         """The state after the loop; what scalars hand on from iteration to iteration is noted."""
@@ -344,7 +346,9 @@ class Loops(Statements):
         stores = {event.number: event.sources for event in self.events[first:] if event.write}
         sources = {name: end.sources for name, end in ends.items()}
         self.snapshots.append(Snapshot(draft.number, stores, sources, frozenset(alone)))
-        origin = {carried[name]: self.origin(name, entry, ends, carried) for name in ends}
+        origin: dict[Source, dict[Source, Path]] = {
+            carried[name]: self.origin(name, entry, ends, carried) for name in ends
+        }
         for event in self.events[first:]:
             event.sources = _replaced(event.sources, origin)
         for name, end in ends.items():

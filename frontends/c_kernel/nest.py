@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from design.errors import InputError
 from design.loop_nest import Array, Directive, Kernel, Loop, Statement, Trip
-from frontends.c_kernel.expressions import shape_of as _shape
 from frontends.c_kernel.c_types import Number, Record, Rows, size_in_bytes
 from frontends.c_kernel.declarations import Types
 from frontends.c_kernel.directives import read_pragma
 from frontends.c_kernel.drafts import Draft, LoopDraft
+from frontends.c_kernel.expressions import shape_of
 from frontends.c_kernel.loops import Loops
 from frontends.c_kernel.recurrences import recurrences_of
 from frontends.c_kernel.statements import parameters
@@ -100,7 +100,7 @@ def _finished(item: LoopDraft | Draft, trips: list[Trip]) -> Loop | Statement:
 def _measure_arrays(reader: Loops) -> None:
     """Tells loops of unknown length how far the arrays go that their counters index."""
     for event in reader.events:
-        shape = _shape(reader.ctypes[event.array])
+        shape = shape_of(reader.ctypes[event.array])
         for form, size in zip(event.index, shape, strict=False):
             for number, coefficient in form.terms if form is not None and size is not None else ():
                 loop = reader.all_loops[number]
@@ -136,5 +136,7 @@ def _check_parameters(kernel: Kernel, where: str) -> None:
             if name is None:
                 continue
             if name in seen:
-                raise InputError(at(where, directive.line), f"auto{{{name}}} is used twice", "one directive a parameter")
+                raise InputError(
+                    at(where, directive.line), f"auto{{{name}}} is used twice", "one directive a parameter"
+                )
             seen.add(name)

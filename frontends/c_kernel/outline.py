@@ -19,7 +19,9 @@ def outline(kernel: Kernel) -> str:
         label = f" {loop.label}" if loop.label else ""
         said = "; ".join(_directive(each) for each in loop.directives.values())
         trip = loop.trip
-        times = f"{trip.least}" if trip.kind == CONSTANT else f"{trip.kind} {trip.least}..{trip.most} mean {trip.mean:g}"
+        times = (
+            f"{trip.least}" if trip.kind == CONSTANT else f"{trip.kind} {trip.least}..{trip.most} mean {trip.mean:g}"
+        )
         own = len(loop.statements)
         lines.append(
             f"{indent}{loop.number}{label} {loop.variable or '?'} line {loop.line}: {times} x, {own} statements"

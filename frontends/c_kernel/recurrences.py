@@ -32,7 +32,8 @@ class Iteration:
     def __init__(self, snapshot: Snapshot, events: Sequence[Event], ask: Dependences) -> None:
         self.loop = snapshot.loop
         self.events = [event for event in events if snapshot.loop in event.loops]
-        self.outputs: dict[Output, Mapping[Source, Path]] = {**snapshot.stores, **snapshot.ends}
+        self.outputs: dict[Output, Mapping[Source, Path]] = dict(snapshot.stores)
+        self.outputs.update(snapshot.ends)
         self.ask = ask
         self.stores = [event for event in self.events if event.write]
         self.loads = {event.number: event for event in self.events if not event.write}
@@ -61,7 +62,7 @@ class Iteration:
             paths = [sources[source]] if source in sources else []
             for load in sources:
                 if load in self.loads and load != source:
-                    feeders = self.feeders(int(load))  # type: ignore[arg-type]
+                    feeders = self.feeders(int(load))
                     paths += [found[store].on(sources[load]) for store in feeders if store in found]
             for path in paths:
                 found[output] = found[output].beside(path) if output in found else path

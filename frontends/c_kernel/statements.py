@@ -408,7 +408,9 @@ def line_free(node: Node) -> bool:
     """Whether an expression has neither side effects nor calls."""
     from frontends.c_kernel.syntax import walk
 
-    return not any(kind(n) in ("Assignment", "FuncCall") or (kind(n) == "UnaryOp" and n.op in STEPS) for n in walk(node))
+    return not any(
+        kind(n) in ("Assignment", "FuncCall") or (kind(n) == "UnaryOp" and n.op in STEPS) for n in walk(node)
+    )
 
 
 def parameters(function: Node) -> list[Node]:

@@ -18,13 +18,25 @@ PRELUDE = " ".join(
     f"typedef {meaning} {name};"
     for name, meaning in {
         **{f"int{bits}_t": kind for bits, kind in ((8, "signed char"), (16, "short"), (32, "int"), (64, "long"))},
-        **{f"uint{bits}_t": f"unsigned {kind}" for bits, kind in ((8, "char"), (16, "short"), (32, "int"), (64, "long"))},
+        **{
+            f"uint{bits}_t": f"unsigned {kind}"
+            for bits, kind in ((8, "char"), (16, "short"), (32, "int"), (64, "long"))
+        },
         "size_t": "unsigned long",
         "ptrdiff_t": "long",
         "bool": "_Bool",
     }.items()
 )
-DEFINED = ("__attribute__(x)", "__restrict", "__restrict__", "__inline", "__inline__", "__extension__", "true 1", "false 0")
+DEFINED = (
+    "__attribute__(x)",
+    "__restrict",
+    "__restrict__",
+    "__inline",
+    "__inline__",
+    "__extension__",
+    "true 1",
+    "false 0",
+)
 ONE_FILE = "one self-contained file; only #include <...> is left out"
 
 Node = Any  # of pycparser
@@ -39,7 +51,7 @@ def parse(text: str, where: str) -> Node:
     """The syntax tree of a file. Raises InputError naming line and token where it is not C."""
     if len(text) > MOST_BYTES:
         raise InputError(where, f"{len(text)} characters", f"a kernel of at most {MOST_BYTES}")
-    from pycparser.c_parser import CParser, ParseError  # type: ignore[attr-defined]
+    from pycparser.c_parser import CParser, ParseError
 
     expanded = preprocess(text, where)
     try:
@@ -60,7 +72,7 @@ def preprocess(text: str, where: str) -> str:
     """Macros expanded. Raises InputError for what the preprocessor refuses."""
     from pcpp.preprocessor import Action, OutputDirective, Preprocessor
 
-    class Quiet(Preprocessor):  # type: ignore[misc]
+    class Quiet(Preprocessor):
         """Raises what the library would print, and opens no file."""
 
         def on_error(self, file: str, line: int, msg: str) -> None:

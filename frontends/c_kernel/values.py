@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from design.loop_nest import Affine
-from frontends.c_kernel.affine import add
+from frontends.c_kernel.affine import ZERO, add
 from frontends.c_kernel.c_types import CType, Number, Rows
 
 Source = int | tuple[str, int]  # a load's number, or (scalar, loop): the scalar's value as an iteration begins
@@ -86,7 +86,7 @@ class Region:
     array: str
     rest: CType
     index: tuple[Affine | None, ...] = ()
-    offset: Affine | None = Affine(0)
+    offset: Affine | None = ZERO
     lost: bool = False
     place: tuple[object, ...] = ()
 
@@ -101,5 +101,3 @@ class Region:
         """Pointer arithmetic."""
         offset = None if by is None or self.offset is None else add(self.offset, by)
         return replace(self, offset=offset)
-
-
