@@ -379,8 +379,8 @@ def test_a_disk_that_takes_no_more(ledger: Ledger) -> None:
 def test_two_processes_begin_together(tmp_path: Path) -> None:
     """With one new file; both write."""
     code = (
-        "import sys; from pathlib import Path; from evaluators.truth.ledger import *; ledger = Ledger(Path(sys.argv[1]), "
-        "sys.argv[2])\nfor i in range(30):\n"
+        "import sys; from pathlib import Path; from evaluators.truth.ledger import *\n"
+        "ledger = Ledger(Path(sys.argv[1]), sys.argv[2])\nfor i in range(30):\n"
         "    ledger.end(ledger.begin('t/1', bytes([i]), 'd', 1.0), Answer(Status.OK, '', 0.0, {'cycles': 1.0}, {}))"
     )
     path = tmp_path / "calls.sqlite"
