@@ -2,10 +2,10 @@
 
     python docs/examples/truth_gcc.py < request.json        # where kernel.c is; writes its answer as JSON
 
-It shows the interface and is no model of hardware. "lut" are the machine instructions of the kernel after each loop was
-unrolled by its PARALLEL factor, "dsp" those of them that multiply. "cycles" are iterations that ran: a loop's count
-divided by its PARALLEL factor and by those around it, rounded, four a step where PIPELINE is off, none inside a flattened loop.
-Arguments are 0, scalar ones 8. The same design has the same answer wherever the same gcc is. TILE has no effect.
+It shows the interface and is no model of hardware. "lut" are the machine instructions of the kernel after gcc unrolled
+loops by their PARALLEL factors where it can, "dsp" those of them that multiply. "cycles" are iterations that ran: a
+loop's count divided by its PARALLEL factor and by those around it, four a step where PIPELINE is off, none inside a
+flattened loop; rounded. Arguments are 0, scalar ones 8, and TILE has no effect. A design has one answer with one gcc.
 """
 
 from __future__ import annotations
