@@ -68,14 +68,17 @@ class Statement:
 @dataclass(frozen=True)
 class Recurrence:
     """A value that an iteration of `loop` takes from an earlier one. `distance` in iterations, None: not known (taken
-    as 1 to be safe). `chain` are the operations on the way, in order. `reduction`: they are one associative operation,
-    so that parallel copies could be joined by a tree."""
+    as 1 to be safe). `chain` are the operations on the way to what it hands on in turn, in order; those of an inner
+    loop are named once. `reduction`: they are one associative operation (selects of guarded ones aside) and nothing
+    looks at what lies between, so that parallel copies could be joined by a tree. Not a `cycle`: the value is used but
+    not handed on, so iterations may overlap at any interval, though not be swapped."""
 
     loop: int
     variable: str
     distance: int | None
     chain: tuple[str, ...]
     reduction: bool
+    cycle: bool = True
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,8 @@ class Span:
 
 @dataclass
 class LoopDraft:
-    """A loop. `leaves` where a break or return may end it early; `subscripts` are (array, dimension, coefficient)
-    that its counter walks through when its start is not known."""
+    """A loop under so many `conditions`. `leaves` where a break or return may end it early; `extents` are lengths of arrays that its variable
+    walks through, from a start that is not known."""
 
     number: int
     label: str
@@ -65,6 +65,7 @@ class LoopDraft:
     parent: int | None
     directives: dict[str, Directive]
     tripcount: dict[str, int]
+    conditions: int = 0
     variable: str = ""
     span: Span = field(default_factory=lambda: Span(None))
     leaves: bool = False
@@ -81,23 +82,28 @@ class Bound:
 
 @dataclass
 class Event:
-    """One load or store in the order of the text. `sources` of a store: where its value comes from."""
+    """One load or store in the order of the text. `place` is equal for what is certainly the same element,
+    `conditions` are those it is under, `skips` the earlier exits it is behind. `sources` of a store: where its value
+    comes from."""
 
     number: int
     array: str
     write: bool
     index: tuple[Affine | None, ...]
+    place: tuple[object, ...]
     loops: tuple[int, ...]
-    guards: int
+    conditions: tuple[int, ...]
+    skips: int
     bounds: tuple[Bound, ...] = ()
     sources: Mapping[Source, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class ScalarCycle:
-    """A scalar that an iteration takes from the one before and passes on. `alone`: nothing else in the loop uses it."""
+class Snapshot:
+    """A loop's iteration as it was read: the sources of its stores by number, and of the scalars it hands on (those
+    that an iteration may change) as it ends. `alone` are scalars whose values nothing else looks at on the way."""
 
     loop: int
-    variable: str
-    path: Path
-    alone: bool
+    stores: Mapping[int, Mapping[Source, Path]]
+    ends: Mapping[str, Mapping[Source, Path]]
+    alone: frozenset[str]

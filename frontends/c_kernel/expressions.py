@@ -15,7 +15,7 @@ from frontends.c_kernel.c_types import DOUBLE, FLOAT, INT, LONG, CType, Number, 
 from frontends.c_kernel.declarations import Types, literal
 from frontends.c_kernel.drafts import Bound, Draft, Event, LoopDraft
 from frontends.c_kernel.syntax import Node, at, kind, line_of, text_of
-from frontends.c_kernel.values import GUARD, Region, Value, joined
+from frontends.c_kernel.values import GUARD, Path, Region, Value, joined
 
 ARITHMETIC = {"+": "add", "-": "add", "*": "mul", "/": "div", "%": "mod", "<<": "shift", ">>": "shift"}
 LOGIC = {"&": "and", "|": "or", "^": "xor", "&&": "both", "||": "either"}
@@ -77,12 +77,13 @@ class Expressions:
         self.drafts: list[Draft] = []
         self.loops: list[LoopDraft] = []  # those around, outside in
         self.items: list[list[LoopDraft | Draft]] = [[]]
-        self.conditions: list[tuple[Value, tuple[Bound, ...]]] = []
+        self.conditions: list[tuple[int, Value, tuple[Bound, ...]]] = []  # numbered
         self.skips = 0  # earlier exits that a statement is behind
         self.addressing = 0
         self.events: list[Event] = []
         self.keys: dict[object, int] = {}
         self.versions: dict[str, int] = {}
+        self.walkers: dict[object, LoopDraft] = {}  # loops by the key of their variable, where its start is not known
 
     # what subclasses add
     def assign(self, node: Node) -> Value:
@@ -204,7 +205,14 @@ class Expressions:
             return Scalar(base.name)
         if isinstance(base, Scalar) or not isinstance(base.rest, Rows):
             self.refuse(node, f"{text_of(node)[:60]}, which is no array or pointer", "an array")
-        return base.at(Affine(0) if subscript is None else self.address_value(subscript))
+        if subscript is None:
+            return base.at(Affine(0), self.key("affine", Affine(0)))
+        self.addressing += 1
+        value = self.value(subscript)
+        self.addressing -= 1
+        if value.key in self.walkers and base.rest.size is not None:
+            self.walkers[value.key].extents.append(base.rest.size)
+        return base.at(value.affine, value.key)
 
     def member(self, node: Node) -> Place:
         """A struct's member, an array of its own: 'struct.member'."""
@@ -247,14 +255,15 @@ class Expressions:
     # loads and stores
     def touch(self, region: Region, write: bool) -> Event:
         """Notes an access of one element."""
-        rank = len(_shape(self.ctypes[region.array]))
+        rank = len(shape_of(self.ctypes[region.array]))
         index = (None,) * max(rank, len(region.index)) if region.lost else region.index
         self.used.setdefault(region.array, region)
         self.drafts[-1].accesses.append(Access(region.array, write, index))
-        bounds = tuple(bound for _, several in self.conditions for bound in several)
-        guards = len(self.conditions) + self.skips
+        bounds = tuple(bound for _, _, several in self.conditions for bound in several)
         loops = tuple(loop.number for loop in self.loops)
-        event = Event(len(self.events), region.array, write, index, loops, guards, bounds)
+        place = (region.lost and self.fresh(), *region.place)
+        under = tuple(number for number, _, _ in self.conditions)
+        event = Event(len(self.events), region.array, write, index, place, loops, under, self.skips, bounds)
         self.events.append(event)
         return event
 
@@ -272,8 +281,6 @@ class Expressions:
         key = self.fresh()
         if None not in event.index:
             key = self.key("load", place.array, event.index, self.versions.get(place.array, 0))
-        from frontends.c_kernel.values import Path
-
         return Value(place.rest, sources={event.number: Path()}, key=key)
 
     def write(self, place: Place, value: Value, node: Node) -> None:
@@ -283,7 +290,7 @@ class Expressions:
             self.drafts[-1].writes.append(place.name)
         elif isinstance(place, Region) and isinstance(place.rest, Number):
             event = self.touch(place, True)
-            event.sources = joined([value.sources, *(cond.sources for cond, _ in self.conditions)])
+            event.sources = joined([value.sources, *(cond.sources for _, cond, _ in self.conditions)])
             self.versions[place.array] = self.versions.get(place.array, 0) + 1
         else:
             self.refuse(node, f"{text_of(node)[:60]} is assigned as a whole", "assignments of numbers")
@@ -432,8 +439,6 @@ class Expressions:
         tag = "minmax" if least else GUARD
         chosen = condition.after(name, tag)
         if least:
-            from frontends.c_kernel.values import Path
-
             chosen = {s: Path(p.chain, p.tags - {"compare"}) for s, p in chosen.items()}
         sources = joined([chosen, one.after(name, tag), two.after(name, tag)])
         return Value(meet, sources=sources, key=self.key("?", condition.key, one.key, two.key))
@@ -489,8 +494,9 @@ class Expressions:
         return self.operate(sorts.get(plain, "call"), plain, ctype, *given)
 
 
-def _shape(ctype: CType) -> tuple[int | None, ...]:
-    return (ctype.size, *_shape(ctype.element)) if isinstance(ctype, Rows) else ()
+def shape_of(ctype: CType) -> tuple[int | None, ...]:
+    """The dimensions of an array type."""
+    return (ctype.size, *shape_of(ctype.element)) if isinstance(ctype, Rows) else ()
 
 
 def _with_leading(whole: CType, count: int, inner: CType) -> CType:

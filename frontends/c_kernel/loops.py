@@ -11,7 +11,7 @@ from frontends.c_kernel import affine
 from frontends.c_kernel.c_types import Number
 from frontends.c_kernel.declarations import Types
 from frontends.c_kernel.directives import Pragma
-from frontends.c_kernel.drafts import LoopDraft, ScalarCycle, Span
+from frontends.c_kernel.drafts import LoopDraft, Snapshot, Span
 from frontends.c_kernel.expressions import State
 from frontends.c_kernel.statements import STEPS, Statements, line_free
 from frontends.c_kernel.syntax import Node, at, kind, line_of, text_of, walk
@@ -38,7 +38,7 @@ class Loops(Statements):
     def __init__(self, types: Types, functions: dict[str, Node]) -> None:
         super().__init__(types, functions)
         self.all_loops: list[LoopDraft] = []
-        self.cycles: list[ScalarCycle] = []
+        self.snapshots: list[Snapshot] = []
         self.starts: dict[tuple[str, int], Affine] = {}  # of counters, by variable and loop
 
     # directives
@@ -63,7 +63,7 @@ class Loops(Statements):
         if what == "For" and node.init is not None:
             self.statement_quietly(node.init)
         parent = self.loops[-1].number if self.loops else None
-        draft = LoopDraft(len(self.all_loops), label, line_of(node), parent, {}, {})
+        draft = LoopDraft(len(self.all_loops), label, line_of(node), parent, {}, {}, len(self.conditions))
         self.all_loops.append(draft)
         for pragma in pragmas:
             self.attach(draft, pragma)
@@ -312,7 +312,9 @@ class Loops(Statements):
             held, ctype = self.entry_value(name, draft), self.ctypes[name]
             assert isinstance(ctype, Number)
             if held is None:
-                self.state[name] = Value(ctype, key=self.fresh())  # a counter from somewhere: no arithmetic of its own
+                key = self.fresh()  # a counter that starts somewhere
+                self.state[name] = Value(ctype, key=key)
+                self.walkers[key] = draft
             else:
                 begin = affine.add(held, Affine(1), -1) if head.countdown else held
                 self.state[name] = self.integer(ctype, affine.counter(draft.number, begin, step))
@@ -333,12 +335,15 @@ class Loops(Statements):
         carried = {name: (name, draft.number) for name in ends}
         live = {name for name, source in carried.items() if source in used}
         live |= {name for name, source in carried.items() if any(source in end.sources for end in ends.values())}
-        for name, end in ends.items():
-            if carried[name] in end.sources:
-                alone = carried[name] not in used and not any(
-                    carried[name] in other.sources for each, other in ends.items() if each != name and each in live
-                )
-                self.cycles.append(ScalarCycle(draft.number, name, end.sources[carried[name]], alone))
+        alone = {
+            name
+            for name, source in carried.items()
+            if source not in used
+            and not any(source in other.sources for each, other in ends.items() if each != name and each in live)
+        }
+        stores = {event.number: event.sources for event in self.events[first:] if event.write}
+        sources = {name: end.sources for name, end in ends.items()}
+        self.snapshots.append(Snapshot(draft.number, stores, sources, frozenset(alone)))
         origin = {carried[name]: self.origin(name, entry, ends, carried) for name in ends}
         for event in self.events[first:]:
             event.sources = _replaced(event.sources, origin)

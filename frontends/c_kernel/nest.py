@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from design.errors import InputError
-from design.loop_nest import Array, Directive, Kernel, Loop, Recurrence, Statement, Trip
+from design.loop_nest import Array, Directive, Kernel, Loop, Statement, Trip
+from frontends.c_kernel.expressions import shape_of as _shape
 from frontends.c_kernel.c_types import Number, Record, Rows, size_in_bytes
 from frontends.c_kernel.declarations import Types
 from frontends.c_kernel.directives import read_pragma
 from frontends.c_kernel.drafts import Draft, LoopDraft
 from frontends.c_kernel.loops import Loops
+from frontends.c_kernel.recurrences import recurrences_of
 from frontends.c_kernel.statements import parameters
 from frontends.c_kernel.syntax import Node, at, kind, line_of, parse
 from frontends.c_kernel.trips import trips_of
@@ -27,6 +29,7 @@ def kernel_of(text: str, where: str) -> Kernel:
     reader.scopes.append({})
     reader.calling.append(function.decl.name)
     reader.returned.append([])
+    reader.frames.append((0, 0))
     for parameter in parameters(function):
         ctype = types.of(parameter, reader.constant)
         if parameter.name is None:
@@ -36,18 +39,13 @@ def kernel_of(text: str, where: str) -> Kernel:
         reader.bind(parameter.name, ctype, None, "argument")
     reader.items = [[]]
     reader.block(function.body.block_items or ())
+    _measure_arrays(reader)
     trips = trips_of(reader.all_loops)
     body = tuple(_finished(item, trips) for item in reader.items[0])
     kernel = Kernel(function.decl.name, text, _arrays(reader), _scalars(reader), body, ())
     _check_parameters(kernel, where)
-    return Kernel(kernel.name, text, kernel.arrays, kernel.scalars, body, recurrences(reader, trips))
-
-
-def recurrences(reader: Loops, trips: list[Trip]) -> tuple[Recurrence, ...]:
-    """Placeholder order: scalars first."""
-    return tuple(
-        Recurrence(c.loop, c.variable, 1, c.path.chain, False) for c in sorted(reader.cycles, key=lambda c: c.loop)
-    )
+    found = recurrences_of(reader.all_loops, trips, reader.events, reader.snapshots)
+    return Kernel(kernel.name, text, kernel.arrays, kernel.scalars, body, found)
 
 
 def _outside(reader: Loops, item: Node) -> None:
@@ -97,6 +95,18 @@ def _finished(item: LoopDraft | Draft, trips: list[Trip]) -> Loop | Statement:
     directives: dict[str, Directive] = {name: item.directives[name] for name in order if name in item.directives}
     body = tuple(_finished(each, trips) for each in item.body)
     return Loop(item.number, item.label, item.variable, item.line, trips[item.number], item.parent, directives, body)
+
+
+def _measure_arrays(reader: Loops) -> None:
+    """Tells loops of unknown length how far the arrays go that their counters index."""
+    for event in reader.events:
+        shape = _shape(reader.ctypes[event.array])
+        for form, size in zip(event.index, shape, strict=False):
+            for number, coefficient in form.terms if form is not None and size is not None else ():
+                loop = reader.all_loops[number]
+                if loop.span.span is None and size is not None and form is not None and form.constant < size:
+                    reach = size - form.constant if coefficient > 0 else form.constant + 1
+                    loop.extents.append(max(0, -(-reach // abs(coefficient))))
 
 
 def _arrays(reader: Loops) -> dict[str, Array]:

@@ -44,4 +44,5 @@ def _directive(said: Directive) -> str:
 def _recurrence(found: Recurrence) -> str:
     distance = "?" if found.distance is None else str(found.distance)
     kind = ", reduction" if found.reduction else ""
-    return f"{found.variable} distance {distance}: {' '.join(found.chain) or 'copy'}{kind}"
+    how = (" ".join(found.chain) or "copy") if found.cycle else "not passed on"
+    return f"{found.variable} distance {distance}: {how}{kind}"

@@ -27,7 +27,8 @@ class Statements(Expressions):
         super().__init__(types)
         self.functions = functions
         self.calling: list[str] = []
-        self.returned: list[list[tuple[Value | None, int]]] = []
+        self.returned: list[list[Value | None]] = []
+        self.frames: list[tuple[int, int]] = []  # loops and conditions around the functions that are being read
 
     def loop(self, node: Node, label: str, pragmas: Sequence[Pragma]) -> None:
         """Reads a loop that pragmas stand in front of."""
@@ -235,14 +236,14 @@ class Statements(Expressions):
             return
         before = dict(self.state)
         skips = self.skips
-        self.conditions.append((condition, self.bounds(node.cond)))
+        self.conditions.append((self.fresh(), condition, self.bounds(node.cond)))
         self.statement(node.iftrue)
         self.conditions.pop()
         after, gone = self.state, self.skips
         self.state = dict(before)
         if node.iffalse is not None:
             self.skips = skips
-            self.conditions.append((condition, self.bounds(node.cond, negated=True)))
+            self.conditions.append((self.fresh(), condition, self.bounds(node.cond, negated=True)))
             self.statement(node.iffalse)
             self.conditions.pop()
         self.skips = max(gone, self.skips)
@@ -310,7 +311,7 @@ class Statements(Expressions):
             if kind(case) not in ("Case", "Default"):
                 self.refuse(case, "a statement before the first case", "case and default")
             before = dict(self.state)
-            self.conditions.append((condition, ()))
+            self.conditions.append((self.fresh(), condition, ()))
             skips = self.skips
             self.block([each for each in case.stmts or () if kind(each) != "Break"])
             self.skips = skips
@@ -346,6 +347,7 @@ class Statements(Expressions):
         outer, self.scopes = self.scopes, [self.scopes[0], {}]
         self.calling.append(name)
         self.returned.append([])
+        self.frames.append((len(self.loops), len(self.conditions)))
         for each, ctype, held in given:
             self.bind(each, ctype, held)
         skips, drafts, addressing = self.skips, self.drafts, self.addressing
@@ -353,10 +355,11 @@ class Statements(Expressions):
         self.block(function.body.block_items or ())
         self.drafts, self.addressing, self.skips = drafts, addressing, skips
         returned = self.returned.pop()
+        self.frames.pop()
         self.calling.pop()
         self.leave_scope()
         self.scopes = outer
-        values = [value for value, _ in returned if value is not None]
+        values = [value for value in returned if value is not None]
         if not values:
             return Value(INT, key=self.fresh())
         kept = values[-1]
@@ -374,14 +377,14 @@ class Statements(Expressions):
             with self.drafting(line_of(node), text_of(node)) as draft:
                 value = self.value(node.expr)
             self.forget(draft)
-            sources = joined([value.sources, *(condition.sources for condition, _ in self.conditions)])
+            sources = joined([value.sources, *(condition.sources for _, condition, _ in self.conditions)])
             if self.conditions:
                 value = replace(value, sources=sources, key=self.fresh())
-        for loop in self.loops:
+        outside, conditions = self.frames[-1]
+        for loop in self.loops[outside:]:
             loop.leaves = True
-        if self.returned:
-            self.returned[-1].append((value, len(self.conditions)))
-        self.skips += 1 if self.conditions or self.loops else 0
+        self.returned[-1].append(value)
+        self.skips += 1 if len(self.conditions) > conditions or len(self.loops) > outside else 0
 
 
 class Unseen:

@@ -80,19 +80,22 @@ class Value:
 @dataclass(frozen=True)
 class Region:
     """Part of an array: `index` chosen so far, `offset` to be added to the next one. `rest` is what is left of the
-    type. Where pointer arithmetic hides the place in an array of several dimensions, `lost`."""
+    type. Where pointer arithmetic hides the place in an array of several dimensions, `lost`. `place` is equal for equal
+    subscripts, affine or not."""
 
     array: str
     rest: CType
     index: tuple[Affine | None, ...] = ()
     offset: Affine | None = Affine(0)
     lost: bool = False
+    place: tuple[object, ...] = ()
 
-    def at(self, place: Affine | None) -> Region:
-        """One subscript further."""
+    def at(self, subscript: Affine | None, key: object) -> Region:
+        """One subscript further; `key` is the subscript's."""
         assert isinstance(self.rest, Rows)
-        where = None if place is None or self.offset is None else add(self.offset, place)
-        return Region(self.array, self.rest.element, (*self.index, where), Affine(0), self.lost)
+        where = None if subscript is None or self.offset is None else add(self.offset, subscript)
+        place = (*self.place, self.offset, key)
+        return Region(self.array, self.rest.element, (*self.index, where), Affine(0), self.lost, place)
 
     def moved(self, by: Affine | None) -> Region:
         """Pointer arithmetic."""
