@@ -1,6 +1,6 @@
 """C text -> syntax tree. The only file that knows the preprocessor (pcpp) and the parser (pycparser).
 
-Macros and conditions are worked out, pragmas kept, `#include <...>` left out (types of stdint.h, stddef.h and
+Macros and conditions are worked out (no macros in pragmas), pragmas kept, `#include <...>` left out (types of stdint.h, stddef.h and
 stdbool.h are known), line numbers are those of the file. The rest of the package tells nodes by their class's name.
 """
 
@@ -54,12 +54,15 @@ def parse(text: str, where: str) -> Node:
     from pycparser.c_parser import CParser, ParseError
 
     expanded = preprocess(text, where)
+    parser = CParser()
     try:
-        return CParser().parse(f'{PRELUDE}\n#line 1 "{NAME}"\n{expanded}', NAME)
+        return parser.parse(f'{PRELUDE}\n#line 1 "{NAME}"\n{expanded}', NAME)
     except ParseError as error:
         message = str(error)
         match = re.match(rf"{NAME}:(\d+)(?::\d+)?: *(.*)", message, re.DOTALL)
-        line, rest = (int(match[1]), match[2]) if match else (None, message)
+        line, rest = (int(match[1]), match[2]) if match else (None, message.removeprefix(f"{NAME}: "))
+        if line is None and (token := parser._peek()) is not None:  # its message does not always say where
+            line, rest = token.lineno, f"{rest} before {token.value}"
         raise InputError(at(where, line), f"does not parse ({rest[:80]})", "C source text") from None
     except RecursionError:
         raise InputError(where, "is nested too deeply", "a loop nest that people could write") from None
@@ -92,8 +95,6 @@ def preprocess(text: str, where: str) -> str:
                 if directive.value == "error":
                     raise InputError(at(where, directive.lineno), f"#error {said[:60]}", "a source without it")
                 return True
-            if directive.value == "pragma" and not ifpassthru:
-                toks[:] = self.expand_macros(toks)
             return None
 
     reader = Quiet()
