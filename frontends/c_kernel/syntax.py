@@ -1,7 +1,8 @@
 """C text -> syntax tree. The only file that knows the preprocessor (pcpp) and the parser (pycparser).
 
-Macros and conditions are worked out (no macros in pragmas), pragmas kept, `#include <...>` left out (types of stdint.h, stddef.h and
-stdbool.h are known), line numbers are those of the file. The rest of the package tells nodes by their class's name.
+Macros and conditions are worked out (but for macros in pragmas), pragmas kept, `#include <...>` left out (types of
+stdint.h, stddef.h and stdbool.h are known), line numbers are those of the file. The rest of the package tells nodes by
+their class's name.
 """
 
 from __future__ import annotations
