@@ -246,7 +246,9 @@ class Places:
 
     # loads and stores
     def touch(self, region: Region, write: bool) -> Event:
-        """Notes an access of one element."""
+        """Notes an access of one element. Raises InputError where no statement is read (in an array's size)."""
+        if not self.drafts:
+            raise InputError(self.where, f"{region.array} is read in a constant expression", "constants there")
         rank = len(shape_of(self.ctypes[region.array]))
         index = (None,) * max(rank, len(region.index)) if region.lost else region.index
         self.used.setdefault(region.array, region)

@@ -107,6 +107,8 @@ def preprocess(text: str, where: str) -> str:
         reader.write(out)
     except RecursionError:
         raise InputError(where, "has macros nested too deeply", "C source text") from None
+    except (IndexError, ValueError, AssertionError) as error:  # what the library makes of some broken macro calls
+        raise InputError(where, "does not parse (the preprocessor failed)", "C source text") from error
     if out.tell() > 8 * MOST_BYTES:
         raise InputError(where, "is too long once macros are expanded", f"at most {8 * MOST_BYTES} characters")
     return out.getvalue()

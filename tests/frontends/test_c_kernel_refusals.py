@@ -77,6 +77,8 @@ def around(pragma: str, after: str = LOOP) -> str:
         (around("for (int i = 0; i < 8; i--) a[i] = 1;", ""), 2, "counts down while"),
         ("static int g(int n) { return n; }\nvoid f(int a[2]) {\n a[0] = g(3, 4);\n}", 3, "g with 2 arguments"),
         ("struct s;\nvoid f(struct s *p) {\n}\n", None, "struct s"),
+        ("#define M(x) x\nvoid f(int a[2]) { M(", None, "my.c"),
+        ("void f(int a[2]) { int c[a[1]]; c[0] = 1; }", None, "a is read in a constant expression"),
         ("void f(int a[0]) {\n}\n", 1, "0 elements"),
         ("#define D(x) x\n\nvoid f(int a[2]) {\n a[0] = D(;\n}\n", 4, "does not parse"),
         ("void f(int a[2]) { a[0] = " + "(" * 5000 + "1" + ")" * 5000 + "; }", None, "nested too deeply"),
