@@ -23,37 +23,12 @@ from design.loop_nest import PARALLEL, PIPELINE, TILE, Directive
 from frontends.c_kernel.syntax import at
 
 IGNORED_ACCEL = {"INTERFACE", "CACHE", "COALESCE", "MEMCPY_BURST"}
-IGNORED_HLS = frozenset(
-    [
-        "INTERFACE",
-        "INLINE",
-        "ARRAY_PARTITION",
-        "ARRAY_RESHAPE",
-        "ARRAY_MAP",
-        "BIND_STORAGE",
-        "BIND_OP",
-        "RESOURCE",
-        "ALLOCATION",
-        "LATENCY",
-        "STABLE",
-        "DATA_PACK",
-        "AGGREGATE",
-        "DISAGGREGATE",
-        "ALIAS",
-        "CACHE",
-        "EXPRESSION_BALANCE",
-        "PERFORMANCE",
-        "TOP",
-        "PROTOCOL",
-        "RESET",
-        "LOOP_FLATTEN",
-        "LOOP_MERGE",
-        "CLOCK",
-        "DEPENDENCE",
-        "OCCURRENCE",
-        "FUNCTION_INSTANTIATE",
-    ]
-)
+_IGNORED_HLS = """
+    INTERFACE INLINE ARRAY_PARTITION ARRAY_RESHAPE ARRAY_MAP BIND_STORAGE BIND_OP RESOURCE ALLOCATION
+    LATENCY STABLE DATA_PACK AGGREGATE DISAGGREGATE ALIAS CACHE EXPRESSION_BALANCE PERFORMANCE TOP PROTOCOL
+    RESET LOOP_FLATTEN LOOP_MERGE CLOCK DEPENDENCE OCCURRENCE FUNCTION_INSTANTIATE
+"""
+IGNORED_HLS = frozenset(_IGNORED_HLS.split())
 ACCEL_WORDS = "PIPELINE, TILE or PARALLEL"
 HLS_WORDS = "PIPELINE, UNROLL, LOOP_TRIPCOUNT or one that the docs list as passed over"
 KERNEL = "kernel"

@@ -12,8 +12,8 @@ from frontends.c_kernel.c_types import Number
 from frontends.c_kernel.declarations import Types
 from frontends.c_kernel.directives import Pragma
 from frontends.c_kernel.drafts import LoopDraft, Snapshot, Span
-from frontends.c_kernel.expressions import State
-from frontends.c_kernel.statements import STEPS, Statements, line_free
+from frontends.c_kernel.places import State
+from frontends.c_kernel.statements import STEPS, Statements, pure
 from frontends.c_kernel.syntax import Node, at, kind, line_of, text_of, walk
 from frontends.c_kernel.values import Path, Region, Source, Value, joined
 
@@ -101,7 +101,7 @@ class Loops(Statements):
 
     def note(self, condition: Node) -> None:
         """A head's condition that is worked out in every iteration."""
-        if condition is not None and line_free(condition):
+        if condition is not None and pure(condition):
             with self.drafting(line_of(condition), text_of(condition)) as draft:
                 self.value(condition)
             self.forget(draft)
@@ -164,7 +164,7 @@ class Loops(Statements):
         for each in node.exprs if kind(node) == "ExprList" else [node]:
             if kind(each) == "UnaryOp" and each.op in STEPS and kind(each.expr) == "ID":
                 name, by = self.find(each.expr.name), 1 if "+" in each.op else -1
-            elif kind(each) == "Assignment" and kind(each.lvalue) == "ID" and line_free(each.rvalue):
+            elif kind(each) == "Assignment" and kind(each.lvalue) == "ID" and pure(each.rvalue):
                 name = self.find(each.lvalue.name)
                 gain = self.gain(each)
                 if gain is None:
@@ -196,8 +196,9 @@ class Loops(Statements):
 
     def countdown(self, condition: Node) -> Head | None:
         """i-- or --i, as a whole or compared with 0: tested and counted down in one."""
-        if kind(condition) == "BinaryOp" and condition.op in (">", "!=") and kind(_bare(condition.right)) == "Constant":
-            if self.constant(condition.right) == 0:
+        if kind(condition) == "BinaryOp" and condition.op in (">", "!="):
+            zero = _bare(condition.right)
+            if kind(zero) == "Constant" and self.constant(zero) == 0:
                 condition = _bare(condition.left)
         if kind(condition) == "UnaryOp" and condition.op in ("p--", "--") and kind(condition.expr) == "ID":
             name = self.find(condition.expr.name)
@@ -232,7 +233,7 @@ class Loops(Statements):
         assert head.steps is not None
         step = head.steps[name]
         last = None
-        if line_free(head.bound) and not self.changed([head.bound]) and not self.varies(head.bound, changed):
+        if pure(head.bound) and not self.changed([head.bound]) and not self.varies(head.bound, changed):
             with self.drafting(line_of(node), text_of(node.cond)) as noted:
                 last = self.value(head.bound).affine
             if not noted.accesses and not noted.operations:
@@ -346,9 +347,9 @@ class Loops(Statements):
         stores = {event.number: event.sources for event in self.events[first:] if event.write}
         sources = {name: end.sources for name, end in ends.items()}
         self.snapshots.append(Snapshot(draft.number, stores, sources, frozenset(alone)))
-        origin: dict[Source, dict[Source, Path]] = {
-            carried[name]: self.origin(name, entry, ends, carried) for name in ends
-        }
+        origin: dict[Source, dict[Source, Path]] = {}
+        for name in ends:
+            origin[carried[name]] = self.origin(name, entry, ends, carried)
         for event in self.events[first:]:
             event.sources = _replaced(event.sources, origin)
         for name, end in ends.items():

@@ -8,8 +8,8 @@ from frontends.c_kernel.c_types import Number, Record, Rows, size_in_bytes
 from frontends.c_kernel.declarations import Types
 from frontends.c_kernel.directives import read_pragma
 from frontends.c_kernel.drafts import Draft, LoopDraft
-from frontends.c_kernel.expressions import shape_of
 from frontends.c_kernel.loops import Loops
+from frontends.c_kernel.places import shape_of
 from frontends.c_kernel.recurrences import recurrences_of
 from frontends.c_kernel.statements import parameters
 from frontends.c_kernel.syntax import Node, at, kind, line_of, parse

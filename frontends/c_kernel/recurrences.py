@@ -32,7 +32,8 @@ class Iteration:
     def __init__(self, snapshot: Snapshot, events: Sequence[Event], ask: Dependences) -> None:
         self.loop = snapshot.loop
         self.events = [event for event in events if snapshot.loop in event.loops]
-        self.outputs: dict[Output, Mapping[Source, Path]] = dict(snapshot.stores)
+        self.outputs: dict[Output, Mapping[Source, Path]] = {}
+        self.outputs.update({number: sources for number, sources in snapshot.stores.items()})
         self.outputs.update(snapshot.ends)
         self.ask = ask
         self.stores = [event for event in self.events if event.write]

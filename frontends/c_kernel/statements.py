@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from design.errors import InputError
 from design.loop_nest import Affine
 from frontends.c_kernel import affine
-from frontends.c_kernel.c_types import INT, CType, Number, Record, Rows
+from frontends.c_kernel.c_types import INT, CType, Number, Rows
 from frontends.c_kernel.declarations import Types
 from frontends.c_kernel.directives import Pragma, read_pragma
 from frontends.c_kernel.drafts import Bound, Draft
-from frontends.c_kernel.expressions import Expressions, Scalar, State, ToScalar
-from frontends.c_kernel.syntax import Node, kind, line_of, text_of
-from frontends.c_kernel.values import GUARD, Path, Region, Value, joined
+from frontends.c_kernel.expressions import Expressions
+from frontends.c_kernel.places import Scalar, State
+from frontends.c_kernel.syntax import Node, at, kind, line_of, text_of, walk
+from frontends.c_kernel.values import GUARD, Region, Value, joined
 
 LOOPS = ("For", "While", "DoWhile")
 STEPS = ("p++", "p--", "++", "--")
@@ -77,9 +79,6 @@ class Statements(Expressions):
         """Refuses a pragma that no loop follows."""
         if waiting:
             pragma = waiting[0]
-            from design.errors import InputError
-            from frontends.c_kernel.syntax import at
-
             raise InputError(at(self.where, pragma.line), f"{pragma.text} has no loop after it", "a for or while loop")
 
     def statement(self, node: Node) -> None:
@@ -276,7 +275,7 @@ class Statements(Expressions):
         if kind(node) != "BinaryOp" or node.op not in OPPOSITE:
             return ()
         op = OPPOSITE[node.op] if negated else node.op
-        quiet = [line_free(side) for side in (node.left, node.right)]
+        quiet = [pure(side) for side in (node.left, node.right)]
         if not all(quiet):
             return ()
         with self.unseen():
@@ -404,10 +403,8 @@ class Unseen:
         del reader.events[events:]
 
 
-def line_free(node: Node) -> bool:
+def pure(node: Node) -> bool:
     """Whether an expression has neither side effects nor calls."""
-    from frontends.c_kernel.syntax import walk
-
     return not any(
         kind(n) in ("Assignment", "FuncCall") or (kind(n) == "UnaryOp" and n.op in STEPS) for n in walk(node)
     )
@@ -418,6 +415,3 @@ def parameters(function: Node) -> list[Node]:
     args = function.decl.type.args
     found = list(args.params) if args is not None else []
     return [] if len(found) == 1 and found[0].name is None else found
-
-
-__all__ = ["Path", "Record", "Statements", "ToScalar", "line_free", "parameters"]

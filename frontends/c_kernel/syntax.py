@@ -1,7 +1,8 @@
 """C text -> syntax tree. The only file that knows the preprocessor (pcpp) and the parser (pycparser).
 
-Macros and conditions are worked out, pragmas kept, `#include <...>` left out (types of stdint.h, stddef.h and
-stdbool.h are known), line numbers are those of the file. The rest of the package tells nodes by their class's name.
+Macros and conditions are worked out (but for macros in pragmas), pragmas kept, `#include <...>` left out (types of
+stdint.h, stddef.h and stdbool.h are known), line numbers are those of the file. The rest of the package tells nodes by
+their class's name.
 """
 
 from __future__ import annotations
@@ -54,12 +55,15 @@ def parse(text: str, where: str) -> Node:
     from pycparser.c_parser import CParser, ParseError
 
     expanded = preprocess(text, where)
+    parser = CParser()
     try:
-        return CParser().parse(f'{PRELUDE}\n#line 1 "{NAME}"\n{expanded}', NAME)
+        return parser.parse(f'{PRELUDE}\n#line 1 "{NAME}"\n{expanded}', NAME)
     except ParseError as error:
         message = str(error)
         match = re.match(rf"{NAME}:(\d+)(?::\d+)?: *(.*)", message, re.DOTALL)
-        line, rest = (int(match[1]), match[2]) if match else (None, message)
+        line, rest = (int(match[1]), match[2]) if match else (None, message.removeprefix(f"{NAME}: "))
+        if line is None and (token := parser._peek()) is not None:  # its message does not always say where
+            line, rest = token.lineno, f"{rest} before {token.value}"
         raise InputError(at(where, line), f"does not parse ({rest[:80]})", "C source text") from None
     except RecursionError:
         raise InputError(where, "is nested too deeply", "a loop nest that people could write") from None
@@ -92,8 +96,6 @@ def preprocess(text: str, where: str) -> str:
                 if directive.value == "error":
                     raise InputError(at(where, directive.lineno), f"#error {said[:60]}", "a source without it")
                 return True
-            if directive.value == "pragma" and not ifpassthru:
-                toks[:] = self.expand_macros(toks)
             return None
 
     reader = Quiet()
@@ -105,6 +107,8 @@ def preprocess(text: str, where: str) -> str:
         reader.write(out)
     except RecursionError:
         raise InputError(where, "has macros nested too deeply", "C source text") from None
+    except (IndexError, ValueError, AssertionError) as error:  # what the library makes of some broken macro calls
+        raise InputError(where, "does not parse (the preprocessor failed)", "C source text") from error
     if out.tell() > 8 * MOST_BYTES:
         raise InputError(where, "is too long once macros are expanded", f"at most {8 * MOST_BYTES} characters")
     return out.getvalue()
