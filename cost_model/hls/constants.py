@@ -25,6 +25,8 @@ class HlsConstants:
     nest_flattening: float = 0.5  # share of a perfect nest's inner fills that automatic flattening saves
     coarse_overlap: float = 0.2  # share of a coarse pipeline's stages that do overlap
     tile_cycles: float = 10.0  # to begin a tile
+    outer_power: float = 0.9  # PARALLEL f on an outermost loop with pipelines inside divides cycles by f to this power
+    middle_power: float = 0.1  # the same of a loop between; below 0 it harms
     ports_per_bank: float = 2.0  # accesses a cycle
     implied_banks: float = 8.0  # banks that an array gets for loops unrolled without a PARALLEL of their own
     # Transfers
@@ -65,7 +67,7 @@ class HlsConstants:
         return tuple(f.name for f in fields(HlsConstants))
 
 
-SHARES = ("nest_flattening", "coarse_overlap", "burst_power", "reload_share", "shared")  # between 0 and 1
+SHARES = ("nest_flattening", "coarse_overlap", "burst_power", "shared")  # between 0 and 1
 BOUNDS: dict[str, tuple[float, float]] = {
     "add_cycles": (3.0, 15.0),
     "mul_cycles": (2.0, 14.0),
@@ -82,6 +84,9 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "implied_banks": (1.0, 2048.0),
     "start_cycles": (10.0, 3000.0),
     "transfer_share": (0.2, 3.0),
+    "outer_power": (0.0, 1.0),
+    "middle_power": (-0.5, 1.0),
+    "reload_share": (0.02, 2.0),
     **dict.fromkeys(SHARES, (0.0, 1.0)),
 }
 CYCLE_CONSTANTS = tuple(name for name in HlsConstants.names() if name in BOUNDS and name != "shared")
