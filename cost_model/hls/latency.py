@@ -59,13 +59,16 @@ class Clock:
                 found = found + value
                 continue
             inner = self.plan.loops[int(value)]
-            serial = np.zeros(len(found))
-            for chain in inner.chains:
-                length = inner.trip / chain.distance
-                joined = np.log2(max(inner.trip, 1.0)) * self.constants.add_cycles
-                linear = (length - 1) * chain.interval * self._within(chain.scope)
-                serial = np.maximum(serial, joined if chain.tree else linear)
-            found = found + self.depths[inner.number] + serial
+            found = found + self.depths[inner.number] + self._serial(inner)
+        return found
+
+    def _serial(self, loop: LoopPlan) -> float:
+        """Cycles by which the copies of an unrolled loop wait for one another."""
+        found = 0.0
+        for chain in loop.chains:
+            joined = float(np.log2(max(loop.trip, 1.0))) * self.constants.add_cycles
+            linear = (loop.trip / chain.distance - 1) * chain.interval * self._within(chain.scope)
+            found = max(found, joined if chain.tree else linear)
         return found
 
     def _within(self, scope: Sequence[int]) -> float:
@@ -123,8 +126,11 @@ class Clock:
             saved = np.where(nested.open & ~shape.tiled & (shape.rest == 0), k.nest_flattening, 0.0)
             merged = steps * (nested.run + (1 - saved) * (nested.fill + k.step_cycles))
             sequential = Span(saved * nested.fill + k.entry_cycles, np.where(saved > 0, merged, whole), saved > 0)
+        block = depth + self._serial(loop) + self.memory.port_interval(loop)
+        fill = np.where(shape.leaf, pipeline.fill, sequential.fill)
+        run = np.where(shape.leaf, pipeline.run, sequential.run)
         return Span(
-            np.where(shape.leaf, pipeline.fill, sequential.fill),
-            np.where(shape.leaf, pipeline.run, sequential.run),
-            np.where(shape.leaf, pipeline.open, sequential.open),
+            np.where(shape.block, 0.0, fill),
+            np.where(shape.block, block, run),
+            np.where(shape.leaf, pipeline.open, sequential.open & ~shape.block),
         )
