@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -20,7 +20,7 @@ class Predicted(AtOnce):
 
     def __init__(self, name: str, version: str, fidelity: int, metrics_of: Answers, validity: bool) -> None:
         self.name, self.version, self.fidelity = name, version, fidelity
-        self.metrics = METRICS | ({VALID: ""} if validity else {})
+        self.metrics: Mapping[str, str] = METRICS | ({VALID: ""} if validity else {})
         self._metrics_of = metrics_of
 
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:

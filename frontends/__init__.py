@@ -1,1 +1,1 @@
-"""Files from outside become design objects here: one file a format, no search and no cost in any."""
+"""Files from outside become design objects here."""

@@ -10,6 +10,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -63,7 +64,7 @@ def _in_folder(path: Path) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]
         for top in ("", *(f"{entry.name}/" for entry in sorted(path.iterdir()) if entry.is_dir())):
             for pattern in ("sources/*.c", "designs/*/*.json"):
                 for file in sorted((path / top).glob(pattern)):
-                    yield PurePosixPath(file.relative_to(path).as_posix()), lambda file=file: _read(file)
+                    yield PurePosixPath(file.relative_to(path).as_posix()), partial(_read, file)
     except OSError as error:
         raise InputError.unreadable(str(path), error, "a readable folder") from None
 
@@ -96,7 +97,7 @@ def _in_archive(path: Path) -> dict[PurePosixPath, Callable[[], bytes]]:
                         raise InputError(str(path), f"has {name} twice", "each file once")
                     handle = archive.extractfile(member)
                     data = handle.read() if handle is not None else b""
-                    found[name] = lambda data=data: data
+                    found[name] = partial(bytes, data)
     except DAMAGED as error:
         raise InputError.unreadable(str(path), error, LAYOUT) from None
     return found

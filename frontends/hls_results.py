@@ -86,11 +86,11 @@ def read_results(path: Path, tool: str, names: Sequence[str] | None = None) -> l
     if tool not in TARGETS or tool not in files.tables:
         there = ", ".join(sorted(set(files.tables) & set(TARGETS))) or f"none of {', '.join(TARGETS)}"
         raise InputError(f"{path}, tool version {tool}", "has no results", f"one of those there: {there}")
-    there = sorted(files.tables[tool])
+    kernels = sorted(files.tables[tool])
     for name in names or ():
         if name not in files.tables[tool]:
-            raise InputError(f"{path}, kernel {name}", f"has no results of {tool}", f"one of {', '.join(there)}")
-    return [_table(files, TARGETS[tool], name) for name in there if names is None or name in names]
+            raise InputError(f"{path}, kernel {name}", f"has no results of {tool}", f"one of {', '.join(kernels)}")
+    return [_table(files, TARGETS[tool], name) for name in kernels if names is None or name in names]
 
 
 def _table(files: HlsFiles, target: Target, name: str) -> KernelTable:

@@ -22,6 +22,7 @@ HOMES: dict[str, tuple[tuple[str, ...], int]] = {
     "ray": (("evaluators/",), 1),
     "onnx": (("frontends/",), 1),
     "matplotlib": (("dse/report/", "ae/"), 1000),
+    "sklearn": (("cost_model/tables/",), 1000),
     **dict.fromkeys(("torch", "transformers", "peft"), (("cost_model/", "frontends/"), 1000)),
 }
 GROUND_FLOOR = ("design", {"numpy", *sys.stdlib_module_names})

@@ -79,13 +79,17 @@ def figures(
 def spearman(truth: Floats, predicted: Floats) -> float | None:
     """Rank correlation, ties at their mean rank. None where the truth is constant, and there is nothing to rank; 0
     where the prediction is, and says nothing of it."""
-    from scipy.stats import rankdata
-
     if np.ptp(truth) == 0:
         return None
     if np.ptp(predicted) == 0:
         return 0.0
-    return float(np.corrcoef(rankdata(truth), rankdata(predicted))[0, 1])
+    return float(np.corrcoef(_ranks(truth), _ranks(predicted))[0, 1])
+
+
+def _ranks(values: Floats) -> Floats:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return ranks
 
 
 def f1(truth: Bools, probability: Floats, who: str = "the predictor") -> float | None:

@@ -142,10 +142,11 @@ class Dependences:
         return self._asked[key]
 
     def _between(self, store: Event, load: Event, loop: int, later: bool) -> Answer:
-        if later and self.trips[loop].most < 2:
+        around = {*store.loops, *load.loops}
+        if any(self.trips[n].most < 1 for n in around) or (later and self.trips[loop].most < 2):
             return NEVER
         exact = None not in store.index and None not in load.index
-        exact = exact and all(self.loops[n].span.span is not None for n in {*store.loops, *load.loops})
+        exact = exact and all(self.loops[n].span.span is not None for n in around)
         found: list[int] = []
         for order in self._orders(store, load, loop) if later else [()]:
             try:

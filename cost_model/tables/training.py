@@ -1,0 +1,59 @@
+"""From result tables to rows that table models learn from, with the features of either kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from cost_model.tables.directives import directive_features
+from cost_model.tables.estimate import estimate_features
+from cost_model.tables.models import Examples
+from cost_model.tables.nest import nest_features
+from cost_model.tables.targets import METRICS, targets
+from design.core import Batch, Bools, Floats
+from design.hls import Target
+from design.loop_nest import Kernel
+from frontends.hls_results import KernelTable
+
+Features = Callable[[Kernel, Target, Batch], Floats]  # (n, width)
+
+
+def directives_alone(kernel: Kernel, target: Target, batch: Batch) -> Floats:
+    """The values of the directives, with no look at the program."""
+    return directive_features(kernel, target, batch.columns)
+
+
+def with_program(kernel: Kernel, target: Target, batch: Batch) -> Floats:
+    """The directives' values, what they do to the loop nest, and the analytic estimate."""
+    parts = [
+        directive_features(kernel, target, batch.columns),
+        nest_features(kernel, batch.columns),
+        estimate_features(kernel, target, batch.columns),
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+FEATURES: dict[str, Features] = {"directives": directives_alone, "nest": with_program}
+
+
+def rows_of(
+    features: Features, kernel: Kernel, target: Target, batch: Batch, truth: Mapping[str, Floats], valid: Bools
+) -> Examples:
+    """Designs of one kernel with their answers, `truth` by metric (n,), as rows to learn from."""
+    known = {metric: truth[metric] for metric in METRICS}
+    return Examples(features(kernel, target, batch), targets(known), valid)
+
+
+def training_rows(features: Features, tables: Sequence[KernelTable]) -> Examples:
+    """All designs of some tables, at least one."""
+    pieces = [
+        rows_of(features, t.kernel, t.target, t.batch, {"cycles": t.cycles, **t.counts}, t.valid)
+        for t in tables
+        if len(t)
+    ]
+    return Examples(
+        np.concatenate([piece.features for piece in pieces]),
+        np.concatenate([piece.targets for piece in pieces]),
+        np.concatenate([piece.valid for piece in pieces]),
+    )

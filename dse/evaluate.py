@@ -1,0 +1,142 @@
+"""Execution type `evaluate`: how well an evaluator knows the designs of kernels, measured against what a tool said.
+
+Baselines are fitted on the kernels that are not judged and scored in the same run, by the same rules. The figures
+are printed and written to `metrics.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from design.errors import InputError
+from design.hls import TARGETS
+from dse.report.scores import print_scores
+from dse.run_directory import write_whole
+from evaluators.baselines import baselines
+from evaluators.predictor import Predictor
+from evaluators.scoring.protocol import LEAST_ROWS, seeds_of, why_skipped
+from evaluators.scoring.split import read_test_families
+from evaluators.scoring.table import UNITS, heading, score_table
+from frontends.hls_results import KernelTable, family_of, read_results, result_names
+
+FILE = "metrics.json"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The tables that are scored, those that baselines may learn from, and why others are not scored."""
+
+    tables: list[KernelTable]
+    training: list[KernelTable]
+    skipped: dict[str, str]
+
+
+def evaluate(
+    data: Path,
+    tool_version: str,
+    kernels: Sequence[str] | None,
+    label_counts: Sequence[int],
+    seed: int,
+    out: Path,
+    predictor: Predictor,
+    train_data: Path | None = None,
+    quiet: bool = False,
+) -> int:
+    """Scores a predictor and the baselines on kernels of a data set; prints the table, writes `out/metrics.json`.
+
+    `kernels` None are all kernels of the test families of config/hls/split.json. Raises InputError for a data set
+    that cannot be read, where no kernel can be judged, or where the predictor has no number for a design.
+    """
+    console = Console(stderr=True, quiet=quiet)
+    _make_folder(out)
+    with console.status("reading results") as status:
+        judged = read_judged(data, tool_version, kernels, label_counts, train_data)
+        result = scores(judged, tool_version, label_counts, seed, predictor, status.update)
+    result |= {"data": str(data), "train_data": str(train_data or data)}
+    try:
+        write_whole(out / FILE, json.dumps(result, indent=1, allow_nan=False) + "\n")
+    except OSError as error:
+        raise InputError(str(error.filename), f"cannot be written ({error.strerror})", "a writable directory") from None
+    if not quiet:
+        print_scores(result, [heading(count) for count in label_counts])
+        print(f"Scores are in {out / FILE}")
+    return 0
+
+
+def read_judged(
+    data: Path, tool_version: str, kernels: Sequence[str] | None, label_counts: Sequence[int], train_data: Path | None
+) -> Judged:
+    """Reads the kernels to judge and all that may be learned from, of every known tool version."""
+    there = result_names(data)
+    if kernels is None:
+        families = read_test_families()
+        kernels = [name for name in there.get(tool_version, ()) if family_of(name) in families]
+        if tool_version in there and not kernels:
+            found = f"has no results of {tool_version} for the test families {', '.join(families)}"
+            raise InputError(str(data), found, "--kernels with the names of some that are there")
+    asked = read_results(data, tool_version, list(kernels))
+    skipped = {table.name: why for table in asked if (why := why_skipped(table, label_counts))}
+    tables = [table for table in asked if table.name not in skipped]
+    if not tables:
+        reason = "; ".join(f"{name}: {why}" for name, why in skipped.items())
+        raise InputError(str(data), f"has no kernel to judge ({reason})", f"one with {LEAST_ROWS} designs with cycles")
+    # A kernel that was asked for keeps its family out even where it has too few designs to be judged.
+    source, families_out = train_data or data, {table.family for table in asked}
+    training = []
+    for tool, names in result_names(source).items():
+        others = [name for name in names if family_of(name) not in families_out]
+        if tool in TARGETS and others:
+            training += read_results(source, tool, others)
+    return Judged(tables, training, skipped)
+
+
+def scores(
+    judged: Judged,
+    tool_version: str,
+    label_counts: Sequence[int],
+    seed: int,
+    predictor: Predictor,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """What `metrics.json` holds but for the paths: the predictor's table by label counts, the same of each baseline,
+    and what makes the figures repeatable."""
+    result: dict[str, Any] = score_table(predictor, judged.tables, label_counts, seed, progress)
+    first = judged.tables[0]
+    compared: dict[str, Any] | None = None
+    why: str | None = None
+    learned: set[str] = set()
+    try:
+        rivals = baselines(judged.training, judged.tables, seed, progress)
+    except InputError as error:  # nothing is left to learn from
+        why = str(error)
+    else:
+        compared = {rival.name: score_table(rival, judged.tables, label_counts, seed, progress) for rival in rivals}
+        learned = set(rivals[0].fitted_on.families)
+    fidelity = predictor.fitted(first.kernel, first.target, None, seed).fidelity
+    return result | {
+        "evaluator": predictor.name,
+        "evaluator_version": predictor.version,
+        "fidelity": fidelity,
+        "fitted_on": sorted(predictor.fitted_on.families),
+        "seen": [t.name for t in judged.tables if predictor.fitted_on.saw(t.family, t.kernel.digest)],
+        "tool_version": tool_version,
+        "seeds": {heading(count): list(seeds_of(count, seed)) for count in label_counts},
+        "skipped": judged.skipped,
+        "baselines": compared,
+        "baselines_absent": why,
+        "baselines_fitted_on": sorted(learned),
+        "units": UNITS,
+    }
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(str(path), f"cannot be used ({error.strerror})", "a writable directory") from None
