@@ -55,6 +55,10 @@ class HlsConstants:
     bank_ff: float = 60.0
     array_bram: float = 6.0  # of the interface of one argument
     shared: float = 0.8  # power of the interval by which operators are shared
+    # Whether the tool gets through and the design fits
+    tool_size: float = 14.0  # log2 of unrolled operations at which half of the runs fail
+    tool_slope: float = 0.5  # of the log odds, per doubling of them
+    share_spread: float = 0.7  # standard deviation of log2(utilisation / estimate)
 
     def digest(self) -> str:
         """Short hash: equal constants, equal digest."""
@@ -87,10 +91,14 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "outer_power": (0.0, 1.0),
     "middle_power": (-0.5, 1.0),
     "reload_share": (0.02, 2.0),
+    "tool_size": (4.0, 40.0),
+    "tool_slope": (0.05, 3.0),
+    "share_spread": (0.1, 3.0),
     **dict.fromkeys(SHARES, (0.0, 1.0)),
 }
-CYCLE_CONSTANTS = tuple(name for name in HlsConstants.names() if name in BOUNDS and name != "shared")
-RESOURCE_CONSTANTS = tuple(name for name in HlsConstants.names() if name not in CYCLE_CONSTANTS)
+CYCLE_CONSTANTS = tuple(name for name in HlsConstants.names() if name in BOUNDS and name not in ("shared", "tool_size", "tool_slope", "share_spread"))
+VALIDITY_CONSTANTS = ("tool_size", "tool_slope", "share_spread")
+RESOURCE_CONSTANTS = tuple(n for n in HlsConstants.names() if n not in (*CYCLE_CONSTANTS, *VALIDITY_CONSTANTS))
 
 
 def bounds(name: str) -> tuple[float, float]:
