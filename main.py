@@ -96,6 +96,10 @@ def dispatch(given: dict[str, tuple[str, str]], runs: list[str]) -> int:
         raise InputError("--execution-type", "parse is not available yet", "dse, with a ready operator_graph.json")
     if kind == "dse":
         return explore_designs(given, settings, folder)
+    if kind == "evaluate":
+        from dse.evaluate import evaluate_as
+
+        return evaluate_as(settings, folder)
 
     from dse.again import compare_runs, export_again, report_again
 

@@ -18,7 +18,9 @@ from design.errors import InputError
 from design.hls import TARGETS
 from dse.report.scores import print_scores
 from dse.run_directory import write_whole
+from dse.settings import Settings
 from evaluators.baselines import baselines
+from evaluators.estimate import EstimatePredictor
 from evaluators.predictor import Predictor
 from evaluators.scoring.protocol import LEAST_ROWS, seeds_of, why_skipped
 from evaluators.scoring.split import read_test_families
@@ -35,6 +37,30 @@ class Judged:
     tables: list[KernelTable]
     training: list[KernelTable]
     skipped: dict[str, str]
+
+
+PREDICTORS: dict[str, Callable[[], Predictor]] = {"estimate": EstimatePredictor}
+
+
+def evaluate_as(settings: Settings, out: Path) -> int:
+    """Scores the evaluator that the settings name, as they say. Returns an exit code. Raises InputError as `evaluate`
+    does, and for an evaluator that predicts no results of HLS tools."""
+    name = "estimate" if settings["evaluator"] == "auto" else settings["evaluator"]
+    if name not in PREDICTORS:
+        raise InputError("--evaluator", f"{name} with --execution-type evaluate", f"one of {', '.join(PREDICTORS)}")
+    if settings["data"] is None:
+        raise InputError("--data", "is missing", "a folder or .tar.gz with sources/ and designs/TOOL/")
+    return evaluate(
+        data=Path(settings["data"]),
+        tool_version=settings["tool-version"],
+        kernels=settings["kernels"],
+        label_counts=settings["labels"],
+        seed=settings["seed"],
+        out=out,
+        predictor=PREDICTORS[name](),
+        train_data=None if settings["train-data"] is None else Path(settings["train-data"]),
+        quiet=settings["quiet"],
+    )
 
 
 def evaluate(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from evaluators.estimate import EstimateEvaluator
 
+from cost_model.hls.store import read_fitted
 from design.core import Batch, Objective
 from design.errors import InputError
 from design.hls import OFF, TARGETS, Target
@@ -56,7 +57,7 @@ def build(settings: Settings) -> HlsProblem:
     kernel, target = read_kernel(path), TARGETS[settings["tool-version"]]
     if not kernel.parameters:
         raise InputError(str(path), "has no directive with a value to choose", "auto{NAME} in a #pragma ACCEL or HLS")
-    estimate = EstimateEvaluator(kernel, target, path.stem.removesuffix("_kernel"))
+    estimate = EstimateEvaluator(kernel, target, read_fitted(target.tool))
     table = _recorded(settings, kernel, target) if settings["truth"] == "recorded" else None
     truth = _truth(settings, path, kernel, target, table)
     evaluator = _judge(settings, estimate, truth)
