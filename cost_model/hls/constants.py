@@ -25,6 +25,8 @@ class HlsConstants:
     nest_flattening: float = 0.5  # share of a perfect nest's inner fills that automatic flattening saves
     coarse_overlap: float = 0.2  # share of a coarse pipeline's stages that do overlap
     tile_cycles: float = 10.0  # to begin a tile
+    outer_power: float = 0.9  # PARALLEL f on an outermost loop with pipelines inside divides cycles by f to this power
+    middle_power: float = 0.1  # the same of a loop between; below 0 it harms
     ports_per_bank: float = 2.0  # accesses a cycle
     implied_banks: float = 8.0  # banks that an array gets for loops unrolled without a PARALLEL of their own
     # Transfers
@@ -53,6 +55,10 @@ class HlsConstants:
     bank_ff: float = 60.0
     array_bram: float = 6.0  # of the interface of one argument
     shared: float = 0.8  # power of the interval by which operators are shared
+    # Whether the tool gets through and the design fits
+    tool_size: float = 14.0  # log2 of unrolled operations at which half of the runs fail
+    tool_slope: float = 0.5  # of the log odds, per doubling of them
+    share_spread: float = 0.7  # standard deviation of log2(utilisation / estimate)
 
     def digest(self) -> str:
         """Short hash: equal constants, equal digest."""
@@ -65,7 +71,7 @@ class HlsConstants:
         return tuple(f.name for f in fields(HlsConstants))
 
 
-SHARES = ("nest_flattening", "coarse_overlap", "burst_power", "reload_share", "shared")  # between 0 and 1
+SHARES = ("nest_flattening", "coarse_overlap", "burst_power", "shared")  # between 0 and 1
 BOUNDS: dict[str, tuple[float, float]] = {
     "add_cycles": (3.0, 15.0),
     "mul_cycles": (2.0, 14.0),
@@ -82,10 +88,17 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "implied_banks": (1.0, 2048.0),
     "start_cycles": (10.0, 3000.0),
     "transfer_share": (0.2, 3.0),
+    "outer_power": (0.0, 1.0),
+    "middle_power": (-0.5, 1.0),
+    "reload_share": (0.02, 2.0),
+    "tool_size": (4.0, 40.0),
+    "tool_slope": (0.05, 3.0),
+    "share_spread": (0.1, 3.0),
     **dict.fromkeys(SHARES, (0.0, 1.0)),
 }
-CYCLE_CONSTANTS = tuple(name for name in HlsConstants.names() if name in BOUNDS and name != "shared")
-RESOURCE_CONSTANTS = tuple(name for name in HlsConstants.names() if name not in CYCLE_CONSTANTS)
+CYCLE_CONSTANTS = tuple(name for name in HlsConstants.names() if name in BOUNDS and name not in ("shared", "tool_size", "tool_slope", "share_spread"))
+VALIDITY_CONSTANTS = ("tool_size", "tool_slope", "share_spread")
+RESOURCE_CONSTANTS = tuple(n for n in HlsConstants.names() if n not in (*CYCLE_CONSTANTS, *VALIDITY_CONSTANTS))
 
 
 def bounds(name: str) -> tuple[float, float]:

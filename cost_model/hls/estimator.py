@@ -26,7 +26,8 @@ class Estimator:
         self.plan = plan(kernel, constants)
 
     def estimate(self, columns: Mapping[str, Ints]) -> dict[str, Floats]:
-        """cycles, lut, ff, dsp and bram (18 Kb blocks), (n,) each, from directive columns (n,)."""
+        """cycles, lut, ff, dsp and bram (18 Kb blocks), (n,) each, from directive columns (n,); beside them `code`, the
+        operations that a design has after unrolling."""
         count = len(next(iter(columns.values()))) if columns else 1
         found = shapes(self.plan, columns, count)
         memory = Memory(self.plan, found, self.constants)
@@ -35,3 +36,14 @@ class Estimator:
         answer = {"cycles": np.maximum(cycles, 1.0)}
         answer |= resources(self.plan, found, memory, clock, self.constants)
         return answer
+
+
+def valid_probability(constants: HlsConstants, code: Floats, utilisation: Floats, usable: float) -> Floats:
+    """That the tool gets through (the more unrolled operations, the less likely) and that the design, whose largest
+    share of the device is estimated as `utilisation`, takes less than `usable` of it. (n,) each."""
+    from scipy.special import expit, ndtr
+
+    through = expit(constants.tool_slope * (constants.tool_size - np.log2(np.maximum(code, 1.0))))
+    fits = ndtr(np.log2(usable / np.maximum(utilisation, 1e-9)) / constants.share_spread)
+    found: Floats = through * fits
+    return found

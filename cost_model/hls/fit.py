@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from cost_model.hls.constants import CYCLE_CONSTANTS, RESOURCE_CONSTANTS, HlsConstants, bounds
-from cost_model.hls.estimator import ESTIMATES, Estimator
+from cost_model.hls.adapt import log_residual
+from cost_model.hls.constants import CYCLE_CONSTANTS, RESOURCE_CONSTANTS, VALIDITY_CONSTANTS, HlsConstants, bounds
+from cost_model.hls.estimator import ESTIMATES, Estimator, valid_probability
 from cost_model.hls.store import LEVELS
 from design.core import Floats, Ints
 from design.errors import InputError
@@ -27,9 +28,8 @@ from design.hls import TARGETS, VU9P
 from design.loop_nest import Kernel
 from frontends.hls_results import KernelTable, family_of, read_results, result_names
 
-ROWS = 150  # of a kernel that the fit looks at
-REFIT_STEPS = 4  # iterations for a left-out family, from the constants fitted on all
-SEEN_FROM = 0.01  # the tools' tables write 0 for a share of the device below this
+ROWS = 80  # of a kernel that the fit looks at
+REFIT_STEPS = 2  # iterations for a left-out family, from the constants fitted on all
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,9 @@ def sample_of(table: KernelTable, rows: int | None = ROWS) -> Sample:
 
 
 def log_residuals(sample: Sample, constants: HlsConstants, metrics: Sequence[str]) -> dict[str, Floats]:
-    """log2(truth / estimate), (n,) each; NaN where the truth is unknown. A resource that the table rounds to nothing
-    is known to lie below one percent of the device: its residual is what the estimate lies above that."""
+    """`log_residual` of each metric, (n,) each."""
     found = Estimator(sample.kernel, constants).estimate(sample.columns)
-    answer = {}
-    for name in metrics:
-        truth, estimate = sample.truth[name], np.maximum(found[name], 1.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            residual = np.log2(truth / estimate)
-        if name != "cycles":
-            least = SEEN_FROM * VU9P.resources[name]
-            residual = np.where(truth == 0, np.minimum(np.log2(least / estimate), 0.0), residual)
-        answer[name] = residual
-    return answer
+    return {name: log_residual(name, sample.truth[name], found[name]) for name in metrics}
 
 
 def fit(
@@ -108,17 +98,47 @@ def fit_all(samples: Sequence[Sample], start: HlsConstants, steps: int) -> HlsCo
     return fit(samples, cycles, RESOURCE_CONSTANTS, ("lut", "ff", "dsp", "bram"), steps)
 
 
-def fit_tool(samples: Sequence[Sample], tables: Sequence[KernelTable], steps: int) -> dict[str, Any]:
+def fit_validity(tables: Sequence[KernelTable], start: HlsConstants) -> HlsConstants:
+    """Constants of `valid_probability` of the greatest likelihood, every kernel of one weight."""
+    from scipy.optimize import minimize
+
+    low, high = (np.array([bounds(name)[side] for name in VALIDITY_CONSTANTS]) for side in (0, 1))
+    known = []
+    for table in tables:
+        found = Estimator(table.kernel, start).estimate(table.batch.columns)
+        share = np.max([found[name] / VU9P.resources[name] for name in VU9P.resources], axis=0)
+        known.append((found["code"], share, table.valid))
+
+    def loss(place: Floats) -> float:
+        values = np.clip(low + place * (high - low), low, high)
+        constants = replace(start, **dict(zip(VALIDITY_CONSTANTS, values.tolist(), strict=True)))
+        total = 0.0
+        for code, share, valid in known:
+            said = np.clip(valid_probability(constants, code, share, VU9P.usable), 1e-4, 1 - 1e-4)
+            total -= float(np.mean(np.where(valid, np.log(said), np.log(1 - said))))
+        return total / len(known)
+
+    begin = np.array([getattr(start, name) for name in VALIDITY_CONSTANTS])
+    options = {"maxiter": 150, "xatol": 1e-3, "fatol": 1e-5}
+    box = [(0.0, 1.0)] * len(begin)
+    found = minimize(loss, (begin - low) / (high - low), method="Nelder-Mead", bounds=box, options=options)
+    values = low + found.x * (high - low)
+    return replace(start, **dict(zip(VALIDITY_CONSTANTS, values.tolist(), strict=True)))
+
+
+def fit_tool(tables: Sequence[KernelTable], steps: int) -> dict[str, Any]:
     """The entry of a tool version: on all families, without each, and residuals of each kernel left out."""
-    whole = fit_all(samples, HlsConstants(), steps)
+    samples = [sample for sample in map(sample_of, tables) if len(sample.truth["cycles"])]
+    whole = fit_validity(tables, fit_all(samples, HlsConstants(), steps))
     without = {}
-    for family in sorted({sample.family for sample in samples}):
+    for family in sorted({table.family for table in tables}):
         others = [sample for sample in samples if sample.family != family]
-        without[family] = fit_all(others, whole, REFIT_STEPS) if others else HlsConstants()
+        seen = [table for table in tables if table.family != family]
+        without[family] = fit_validity(seen, fit_all(others, whole, REFIT_STEPS)) if others else HlsConstants()
     return {
         "all": rounded(whole),
         "without": {family: rounded(constants) for family, constants in without.items()},
-        "digests": sorted({sample.kernel.digest for sample in samples}),
+        "kernels": {table.name: table.kernel.digest for table in tables},
         "residuals": residual_quantiles(samples, without),
     }
 
@@ -156,8 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kept = [name for name in names if family_of(name) not in tests]
         if tool in TARGETS and kept:
             tables = read_results(given.data, tool, kept)
-            samples = [sample for sample in map(sample_of, tables) if len(sample.truth["cycles"])]
-            tools[tool] = fit_tool(samples, tables, given.steps)
+            tools[tool] = fit_tool(tables, given.steps)
     command = f"python -m cost_model.hls.fit --data {given.data.name} --tests {given.tests} --steps {given.steps}"
     text = json.dumps({"command": command, "levels": list(LEVELS), "tools": tools}, indent=1)
     given.out.parent.mkdir(parents=True, exist_ok=True)

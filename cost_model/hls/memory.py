@@ -69,6 +69,31 @@ class Memory:
                 words += (array.read + array.written) * array.elements / array.burst**k.burst_power
         return np.full(self.count, words * k.transfer_share)
 
+    def reload_cycles(self, loop: LoopPlan) -> Floats:
+        """To load what one tile of the loop touches of each array, and store what it writes, (n,): 2mm v18 tiles j by
+        8, so that 40 x 10 tiles load 4000 words of C each: 1.8 M cycles against 12 k without. syrk v18 tiles k by 2 and loads 80 x 30 times all of A[j][k]."""
+        shape = self.shapes[loop.number]
+        inside = set(self.plan.kernel.inside(loop.number))
+        touched = {name for number in (loop.number, *inside) for name in self.plan.loops[number].touched}
+        found = np.zeros(self.count)
+        for array in self.plan.arrays:
+            if array.name not in touched or not array.argument:
+                continue
+            words = np.ones(self.count)
+            for place, (size, loops) in enumerate(zip(array.shape, array.index, strict=True)):
+                extent = np.ones(self.count)
+                if loop.number in loops:
+                    extent = np.maximum(extent, shape.tile * shape.copies)
+                for number in loops & inside:
+                    extent = extent * self.plan.loops[number].trip
+                if place == len(array.shape) - 1:  # of several rows only whole ones are loaded
+                    extent = np.where(words > 1, size, extent)
+                words = words * np.minimum(extent, size)
+            if array.indirect:
+                words = np.full(self.count, array.elements)
+            found = found + (array.read + array.written) * words / array.burst**self.constants.burst_power
+        return found * self.constants.reload_share
+
     def block_rams(self) -> Floats:
         """Of all arrays, (n,)."""
         found = np.zeros(self.count)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cost_model.hls.constants import HlsConstants
-from design.loop_nest import CONSTANT, PARALLEL, Access, Array, Kernel, Loop, Recurrence, Statement
+from design.loop_nest import CONSTANT, PARALLEL, Access, Affine, Array, Kernel, Loop, Recurrence, Statement
 
 MAX_BURST = 8  # 64-bit words of a transfer: the interfaces are 512 bits wide
 FLOAT_ADDERS = ("add.f64", "add.f32")
@@ -34,7 +34,8 @@ class Chain:
 class LoopPlan:
     """A loop: `items` are ("loop", number) and ("depth", cycles) in source order; `fixed` whether all loops within
     have constant trip counts, so that they can be unrolled. `operations` counts one iteration's own statements.
-    `touched` maps arrays to accesses of one iteration's own statements."""
+    `touched` maps arrays to accesses of one iteration's own statements. `carries`: a value passes between iterations.
+    `sinks`: it holds one loop, and before it nothing but reads of scalars, so that both can become one loop."""
 
     number: int
     trip: float
@@ -46,7 +47,8 @@ class LoopPlan:
     chains: tuple[Chain, ...]
     operations: Mapping[str, float]
     touched: Mapping[str, float]
-    unconditional: bool
+    carries: bool
+    sinks: bool
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,6 @@ def _operations(statements: Iterable[Statement]) -> dict[str, float]:
 def _loop(kernel: Kernel, loop: Loop, constants: HlsConstants) -> LoopPlan:
     inner = kernel.inside(loop.number)
     carried = [r for r in kernel.recurrences if r.loop == loop.number]
-    touched: Counter[str] = Counter()
-    for statement in loop.statements:
-        touched.update({access.array for access in statement.accesses})
-        for access in statement.accesses:
-            touched[access.array] += 0
     accesses: Counter[str] = Counter(a.array for s in loop.statements for a in s.accesses)
     return LoopPlan(
         number=loop.number,
@@ -142,10 +139,11 @@ def _loop(kernel: Kernel, loop: Loop, constants: HlsConstants) -> LoopPlan:
         parent=loop.parent,
         inner=tuple(item.number for item in loop.loops),
         items=_items(loop.body, constants),
-        chains=tuple(_chain(kernel, loop, r, constants) for r in carried),
+        chains=(*(_chain(kernel, loop, r, constants) for r in carried), *_feared(loop, constants)),
+        carries=bool(carried),
+        sinks=_sinks(loop),
         operations=_operations(loop.statements),
         touched={name: float(count) for name, count in accesses.items()},
-        unconditional=not any(s.guards for s in loop.statements),
     )
 
 
@@ -169,6 +167,32 @@ def _chain(kernel: Kernel, loop: Loop, recurrence: Recurrence, constants: HlsCon
         interval = min(interval, max(constants.named_reduction_cycles, 1.0))
     tree = recurrence.reduction and (named or not floating)
     return Chain(interval, float(max(recurrence.distance or 1, 1)), tree, scope)
+
+
+def _feared(loop: Loop, constants: HlsConstants) -> list[Chain]:
+    """A recurrence that is none but that the tool cannot rule out: a statement writes an array where it also reads
+    it through another index that moves with the loop. trmm (reads B[k][j], writes B[i][j] for k > i) takes the whole
+    depth of the statement for each iteration, in every one of its designs."""
+    found = []
+    for statement in loop.statements:
+        for write in (a for a in statement.accesses if a.write):
+            reads = [a for a in statement.accesses if not a.write and a.array == write.array]
+            moves = {loop.number in _movers(a.index) for a in (*reads, write)}
+            if len(moves) == 2:
+                found.append(Chain(depth(statement, constants) + constants.carried_cycles, 1.0, False, ()))
+    return found
+
+
+def _movers(index: Iterable[Affine | None]) -> set[int]:
+    return {loop for place in index if place is not None for loop, _ in place.terms}
+
+
+def _sinks(loop: Loop) -> bool:
+    return (
+        len(loop.loops) == 1
+        and isinstance(loop.body[-1], Loop)
+        and not any(access.write for statement in loop.statements for access in statement.accesses)
+    )
 
 
 def _arrays(kernel: Kernel) -> tuple[ArrayPlan, ...]:

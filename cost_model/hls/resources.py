@@ -17,9 +17,9 @@ from design.core import Floats
 def resources(
     plan: Plan, shapes: Sequence[Shape], memory: Memory, clock: Clock, constants: HlsConstants
 ) -> dict[str, Floats]:
-    """lut, ff, dsp and bram, (n,) each."""
+    """lut, ff, dsp and bram, (n,) each, and `code`: operations after unrolling, before any sharing."""
     k, count = constants, memory.count
-    lut, ff, dsp = (np.full(count, base) for base in (k.base_lut, k.base_ff, 0.0))
+    lut, ff, dsp, code = (np.full(count, base) for base in (k.base_lut, k.base_ff, 0.0, 1.0))
     for loop in plan.loops:
         side, within, interval = _copies(plan, shapes, clock, loop.number)
         for operation, number in loop.operations.items():
@@ -27,6 +27,7 @@ def resources(
             one_lut, one_ff, one_dsp = _operator(operation, k)
             lut, ff, dsp = lut + units * one_lut, ff + units * one_ff, dsp + units * one_dsp
         statements = float(sum(1 for kind, _ in loop.items if kind == "depth"))
+        code = code + side * within * (statements + sum(loop.operations.values()))
         lut = lut + side * within * statements * k.copy_lut
         ff = ff + side * within * statements * k.copy_ff
     banks = sum(memory.banks.values(), np.zeros(count))
@@ -35,6 +36,7 @@ def resources(
         "ff": ff + banks * k.bank_ff,
         "dsp": dsp,
         "bram": k.base_bram + memory.block_rams(),
+        "code": code,
     }
 
 

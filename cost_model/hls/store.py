@@ -12,28 +12,38 @@ import numpy as np
 from cost_model.hls.constants import HlsConstants
 from design.errors import InputError
 from design.loader import read_object
+from frontends.hls_results import family_of
 
 CONSTANTS_FILE = Path(__file__).resolve().parents[2] / "config" / "hls" / "estimate.json"
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)  # of the residual quantiles
 ESTIMATES = ("cycles", "lut", "ff", "dsp", "bram")
-TOOL_FIELDS = ("all", "without", "digests", "residuals")
+TOOL_FIELDS = ("all", "without", "kernels", "residuals")
 
 
 @dataclass(frozen=True)
 class Fitted:
     """What was fitted for a tool version. `without[family]` has not seen that family's results; `residuals[metric]`
     are quantiles at LEVELS of log2(truth / estimate), each kernel estimated by constants that had not seen its
-    family and each kernel counting the same. `digests` are of the kernels' sources."""
+    family and each kernel counting the same. `kernels` are names and digests of those fitted on."""
 
     tool: str
     all: HlsConstants
     without: Mapping[str, HlsConstants]
-    digests: frozenset[str]
+    kernels: Mapping[str, str]
     residuals: Mapping[str, tuple[float, ...]]
+
+    def family(self, digest: str) -> str | None:
+        """Of a kernel that was fitted on; None of another."""
+        return next((family_of(name) for name, known in self.kernels.items() if known == digest), None)
 
     def constants_for(self, kernel_name: str) -> HlsConstants:
         """Constants that did not see results of the kernel's family (its name up to the first '-')."""
-        return self.without.get(kernel_name.split("-")[0], self.all)
+        return self.without.get(family_of(kernel_name), self.all)
+
+    def constants_of(self, digest: str) -> HlsConstants:
+        """The same by the digest of a kernel's source, where no name is known."""
+        family = self.family(digest)
+        return self.all if family is None else self.without[family]
 
 
 def read_fitted(tool: str, path: Path = CONSTANTS_FILE) -> Fitted:
@@ -49,13 +59,16 @@ def read_fitted(tool: str, path: Path = CONSTANTS_FILE) -> Fitted:
     _same(f"{where}, residuals", entry["residuals"], ESTIMATES)
     if not isinstance(entry["without"], dict):
         raise InputError(f"{where}, without", "is no object", "{family: constants}")
-    if not isinstance(entry["digests"], list) or not all(isinstance(text, str) for text in entry["digests"]):
-        raise InputError(f"{where}, digests", "is no list of texts", "hashes of kernels")
+    kernels = entry["kernels"]
+    if not isinstance(kernels, dict) or not all(isinstance(text, str) for text in kernels.values()):
+        raise InputError(f"{where}, kernels", "is no object of texts", "{name: hash of the source}")
+    if odd := sorted({family_of(name) for name in kernels} ^ set(entry["without"])):
+        raise InputError(f"{where}, without", f"and kernels differ in family {odd[0]}", "one fit without each family")
     return Fitted(
         tool=tool,
         all=_constants(f"{where}, all", entry["all"]),
         without={k: _constants(f"{where}, without {k}", v) for k, v in sorted(entry["without"].items())},
-        digests=frozenset(entry["digests"]),
+        kernels=dict(kernels),
         residuals={name: _quantiles(f"{where}, residuals {name}", entry["residuals"][name]) for name in ESTIMATES},
     )
 

@@ -25,7 +25,7 @@ class Shape:
     """A loop in n designs, (n,) each. `full`: unrolled away. `copies` of the body side by side, `steps` of the loop
     with all copies, `rest` steps of one copy, in `tiles` pieces of `tile` steps. `leaf`: nothing but unrolled loops
     within, so that the tool pipelines it. `flat`, `coarse`: what is left of the PIPELINE directive. `stated` is the
-    factor of the PARALLEL directive, `tiled` whether TILE does anything."""
+    factor of the PARALLEL directive, `tiled` whether TILE does anything. `block`: it and all within are unrolled."""
 
     full: Bools
     copies: Floats
@@ -34,6 +34,7 @@ class Shape:
     tiles: Floats
     tile: Floats
     leaf: Bools
+    block: Bools
     flat: Bools
     coarse: Bools
     stated: Floats
@@ -49,16 +50,15 @@ def shapes(plan: Plan, columns: Mapping[str, Ints], count: int) -> tuple[Shape, 
     """Of all loops, by number (outer loops come before inner ones)."""
     directives = [_directives(plan, loop, columns, count) for loop in plan.loops]
     unrolled: list[Bools] = []
-    for loop, (pipe, _, parallel) in zip(plan.loops, directives, strict=True):
+    flattened: list[Bools] = []  # by a loop around
+    for loop, (_, _, parallel) in zip(plan.loops, directives, strict=True):
         above = np.zeros(count, dtype=bool)
         if loop.parent is not None:
-            parent = plan.loops[loop.parent]
-            above = unrolled[loop.parent] | (directives[loop.parent][0] == FLATTEN)
-            if not parent.fixed:  # a flattened loop around one of variable trip count is refused
-                above = unrolled[loop.parent]
-        del pipe
-        full = (above | (parallel >= loop.trip)) & (loop.constant & loop.fixed)
-        unrolled.append(full)
+            above = flattened[loop.parent]
+            if plan.loops[loop.parent].fixed:  # a loop around one of variable trip count cannot be flattened
+                above = above | (directives[loop.parent][0] == FLATTEN)
+        flattened.append(above)
+        unrolled.append((above | (parallel >= loop.trip)) & loop.constant)
     leaves = [_all([unrolled[i] for i in plan.kernel.inside(loop.number)], count) for loop in plan.loops]
     return tuple(
         _shape(loop, *directives[loop.number], unrolled[loop.number], leaves[loop.number]) for loop in plan.loops
@@ -68,8 +68,6 @@ def shapes(plan: Plan, columns: Mapping[str, Ints], count: int) -> tuple[Shape, 
 def _shape(loop: LoopPlan, pipe: Ints, tile: Floats, parallel: Floats, full: Bools, leaf: Bools) -> Shape:
     trip = loop.trip
     copies = np.where(full, trip, np.minimum(parallel, trip))
-    if not loop.constant:
-        copies = np.minimum(copies, trip)
     tile = np.where((tile >= trip) | full, 1.0, tile)
     tile = np.where(copies * tile > trip, 1.0, tile)
     tiled = tile > 1
@@ -85,6 +83,7 @@ def _shape(loop: LoopPlan, pipe: Ints, tile: Floats, parallel: Floats, full: Boo
         tiles=np.where(tiled, tiles, 1.0),
         tile=np.where(tiled, tile, np.maximum(steps, 1.0)),
         leaf=leaf & ~full,
+        block=leaf & full,
         flat=flat,
         coarse=(pipe == COARSE) & ~full & ~leaf,
         stated=np.minimum(parallel, trip),
