@@ -104,7 +104,8 @@ def test_samples_by_hand() -> None:
 
 
 def test_intervals_by_hand() -> None:
-    """Both ends count as inside; width in log2, of 1 + count for resources; another level is not scored."""
+    """Both ends count as inside; width in log2, of 1 + count for resources; another level is not
+    scored."""
     truth, said = np.array([100.0, 200, 400]), np.array([100.0, 200, 400])
     interval = np.array([[100.0, 400], [50, 100], [100, 800]])
     found = figures("cycles", truth, said, interval)
@@ -113,6 +114,7 @@ def test_intervals_by_hand() -> None:
     found = figures("bram", np.array([0.0, 8]), np.array([0.0, 8]), np.array([[0.0, 3], [7, 7]]))
     assert found["coverage_90"] == 0.5 and found["width_90"] == pytest.approx((2 + 0) / 2)
     assert figures("cycles", truth, said, interval, level=0.8)["coverage_90"] is None
+    assert figures("cycles", truth, said, np.stack([said, said], axis=1))["width_90"] is None  # states no error
 
 
 def test_spearman_with_ties_and_constants() -> None:
