@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +78,10 @@ class Study:
     def findings(self, archive: Archive, front: Batch, answers: Evaluation, end: Ending, store: Store) -> Any:
         """What there is to say of the front; None where it is empty."""
         return None
+
+    def shown(self, metrics: Sequence[str]) -> list[str]:
+        """Which of the answered metrics tables have, in which order."""
+        return list(metrics)
 
     def cells(self, outcome: Outcome, row: int) -> list[str]:
         """A design of the front, under `headings`."""

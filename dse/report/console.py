@@ -30,7 +30,7 @@ def print_outcome(study: Study, outcome: Outcome, folder: str) -> None:
         return
     title = "Best design" if len(outcome.objectives) == 1 else f"Pareto front: {min(count, 10)} of {count} designs"
     table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE)
-    metrics = list(outcome.answers.metrics)
+    metrics = study.shown(list(outcome.answers.metrics))
     for name in metrics:
         table.add_column(name, justify="right", no_wrap=True)
     for name in study.headings:

@@ -39,7 +39,7 @@ def front_table(study: Study, outcome: Outcome, knee: int | None) -> FrontTable:
     shown = set(np.linspace(0, count - 1, min(count, MOST_ROWS)).round().astype(int).tolist())
     shown |= {0} if count else set()
     shown |= set() if knee is None else {knee}
-    columns: dict[str, Floats] = dict(metrics)
+    columns: dict[str, Floats] = {name: metrics[name] for name in study.shown(list(metrics))}
     columns |= {
         o.metric: metric_values(o.metric, metrics) for o in outcome.objectives if count and o.metric not in metrics
     }

@@ -98,4 +98,5 @@ def _frame(x: Floats, y: Floats, signs: Floats, logs: tuple[bool, bool]) -> tupl
     margin = np.maximum(0.5 * (high - low), 0.04 * np.abs(high) + 1e-12)
     less = signs > 0
     low, high = low - np.where(less, 0.25, 1.0) * margin, high + np.where(less, 1.0, 0.25) * margin
-    return np.where(logs, 10.0**low, low), np.where(logs, 10.0**high, high)
+    low, high = (np.where(logs, 10.0 ** np.where(logs, limit, 0.0), limit) for limit in (low, high))
+    return low, high

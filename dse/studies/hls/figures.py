@@ -10,7 +10,7 @@ import numpy as np
 from design.core import Status
 from dse.outcome import Outcome
 from dse.report.figures import Picture
-from dse.report.pictures.agreement import agreement_picture
+from dse.report.pictures.agreement import Series, agreement_picture
 from dse.report.pictures.listing import listing_picture
 from dse.report.pictures.shares import shares_picture
 from dse.studies.hls.checked import COMPARED, Checked
@@ -32,9 +32,18 @@ def best_pictures(problem: HlsProblem, outcome: Outcome, checked: Checked | None
         svg = shares_picture(outcome.answers.metrics["cycles"], shares, problem.target.device.usable, folder)
         text = "What the designs of the front take of the device. The resource on top is the one that limits."
         yield Picture("shares", svg, "Resources of the front's designs as shares of the device", text)
-    if checked is not None and (checked.status == Status.OK).any():
-        rows = np.flatnonzero(checked.status == Status.OK)
-        series = [{"front designs": (checked.truth[name][rows], checked.estimate[name][rows])} for name in COMPARED]
-        svg = agreement_picture(COMPARED, series, "agreement", folder)
+    compared = {} if checked is None else _compared(checked)
+    if compared:
+        svg = agreement_picture(list(compared), list(compared.values()), "agreement", folder)
         text = "Designs of the front that were checked: what the tool says against what the estimate said."
         yield Picture("agreement", svg, "Estimate against truth of the designs that were checked", text)
+
+
+def _compared(checked: Checked) -> dict[str, Series]:
+    """Truth and estimate by metric, where a truth is known."""
+    found: dict[str, Series] = {}
+    for name in COMPARED:
+        known = (checked.status == Status.OK) & np.isfinite(checked.truth[name])
+        if known.any():
+            found[name] = {"front designs": (checked.truth[name][known], checked.estimate[name][known])}
+    return found

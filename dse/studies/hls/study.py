@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +108,10 @@ class HlsStudy(Study):
             return None
         checked = None if end.further is None else recalled(end.further, archive.rows, answers)
         return findings(self.problem, front, answers, checked)
+
+    def shown(self, metrics: Sequence[str]) -> list[str]:
+        """See `Study`. Shares of single resources follow from the counts."""
+        return [name for name in metrics if not name.endswith("_share")]
 
     def cards(self, outcome: Outcome) -> list[tuple[str, str, str]]:
         """See `Study`."""
