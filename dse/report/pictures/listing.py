@@ -33,6 +33,8 @@ KINDS = {"sequential": FILLS[10], "coarse pipeline": FILLS[2], "pipeline": FILLS
 def listing_picture(lines: Sequence[str], marks: Sequence[LoopMark], folder: Path) -> str:
     """Lines of source; a bar on the left for each loop, coloured by how it runs, its directives at the end of its
     first line. Returns the SVG."""
+    # Spaces that no page collapses.
+    lines = [line.expandtabs(4).replace(" ", "\N{NO-BREAK SPACE}") for line in lines]
     shown = [line if len(line) <= WIDEST else line[: WIDEST - 1] + "…" for line in lines]
     deepest = 1 + max((mark.depth for mark in marks), default=0)
     words = {mark.first: mark.words for mark in marks}

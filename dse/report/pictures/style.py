@@ -18,6 +18,7 @@ from design.core import Floats
 
 DPI = 150
 PREFIXED = ("s", "J", "W", "FLOP/s")
+COUNTED = ("1", "count", "cycles")  # units that a number needs no word for
 PAPER, INK, FAINT, QUIET = "#ffffff", "#1f2933", "#d5dae1", "#8a95a3"
 ACCENT, SECOND, THIRD = "#c2410c", "#2563eb", "#15803d"
 COUNT = "candidates evaluated"
@@ -89,6 +90,7 @@ def dress(axes: Any, x: str, x_unit: str, y: str, y_unit: str) -> None:
 
 def _plain(unit: str) -> Callable[[float, int], str]:
     """Four digits, or whole numbers up to a billion."""
+    unit = "" if unit in COUNTED else unit
     return lambda x, _: (f"{x:,.0f} {unit}" if 1e4 <= abs(x) < 1e9 else f"{x:,.4g} {unit}").rstrip()
 
 

@@ -60,7 +60,7 @@ def _cards(
         cards.append((name.upper(), f"{best[name]:,.0f}", f"of {resources[name]:,}"))
     if checked is not None:
         told = checked.error
-        error = "nothing to compare" if told is None else f"{told:.1%}"
+        error = "nothing to compare" if told is None else f"{told:,.1%}"
         cards.append(("error of estimated cycles", error, f"median of {len(checked.rows)} checked designs"))
     return cards
 

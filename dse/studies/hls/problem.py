@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from evaluators.estimate import EstimateEvaluator
 
 from cost_model.hls.store import read_fitted
 from design.core import Batch, Objective
@@ -22,6 +21,7 @@ from dse.space import Space
 from dse.spaces.hls import HlsSpace
 from dse.spaces.listed import ListedSpace
 from evaluators.base import Evaluator
+from evaluators.estimate import EstimateEvaluator
 from evaluators.truth.base import Truth
 from evaluators.truth.command import CommandTruth
 from evaluators.truth.recorded import Recorded
