@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 
@@ -53,10 +54,12 @@ def features(kernel: Kernel, columns: Mapping[str, Ints], estimate: Mapping[str,
 
 @dataclass(frozen=True)
 class Correction:
-    """Learned from `labels` designs. `shift` is per metric, added to log2 of the estimate beside what the `forest` (of
-    all metrics at once, or None) says. `spread[metric]` (low, high) around it hold 90 % of cross-validated residuals."""
+    """Learned from `labels` designs, whose numbers and the seed make `digest`. `shift` is per metric,
+    added to log2 of the estimate beside what the `forest` (of all metrics at once, or None) says. `spread[metric]` (low,
+    high) around it holds 90 % of cross-validated residuals."""
 
     labels: int
+    digest: str
     shift: Mapping[str, float]
     spread: Mapping[str, tuple[float, float]]
     forest: Regression | None
@@ -70,17 +73,20 @@ class Correction:
         return {name: self.shift[name] + said[:, place] for place, name in enumerate(ESTIMATES)}
 
 
-def learn(rows: Floats, residuals: Mapping[str, Floats], base: Mapping[str, tuple[float, float]], seed: int) -> Correction:
+def learn(
+    rows: Floats, residuals: Mapping[str, Floats], base: Mapping[str, tuple[float, float]], seed: int
+) -> Correction:
     """From labelled designs: `rows` (n, k) of `features` and `residuals` (n,) without NaN; `base` are the spreads that
     hold without labels."""
     table = np.stack([residuals[name] for name in ESTIMATES], axis=1)
+    digest = blake2b(rows.tobytes() + table.tobytes() + str(seed).encode(), digest_size=3).hexdigest()
     if not len(table):
-        return Correction(0, dict.fromkeys(ESTIMATES, 0.0), dict(base), None)
+        return Correction(0, digest, dict.fromkeys(ESTIMATES, 0.0), dict(base), None)
     shift = _shift(table)
     forest = residual_forest(rows, table - shift, seed) if len(table) >= FEWEST else None
     left = _left_out(rows, table, seed)
     spread = {name: _spread(left[:, place], base[name]) for place, name in enumerate(ESTIMATES)}
-    return Correction(len(table), dict(zip(ESTIMATES, shift.tolist(), strict=True)), spread, forest)
+    return Correction(len(table), digest, dict(zip(ESTIMATES, shift.tolist(), strict=True)), spread, forest)
 
 
 def _shift(table: Floats) -> Floats:

@@ -96,8 +96,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "share_spread": (0.1, 3.0),
     **dict.fromkeys(SHARES, (0.0, 1.0)),
 }
-CYCLE_CONSTANTS = tuple(name for name in HlsConstants.names() if name in BOUNDS and name not in ("shared", "tool_size", "tool_slope", "share_spread"))
 VALIDITY_CONSTANTS = ("tool_size", "tool_slope", "share_spread")
+CYCLE_CONSTANTS = tuple(n for n in HlsConstants.names() if n in BOUNDS and n not in (*VALIDITY_CONSTANTS, "shared"))
 RESOURCE_CONSTANTS = tuple(n for n in HlsConstants.names() if n not in (*CYCLE_CONSTANTS, *VALIDITY_CONSTANTS))
 
 

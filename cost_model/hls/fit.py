@@ -1,6 +1,7 @@
 """Fits the constants of the estimator to results of tools:
 
-python -m cost_model.hls.fit --data hlsyn.tar.gz --tests bicg,doitgen,gemver,stencil,syr2k --out config/hls/estimate.json
+python -m cost_model.hls.fit --data hlsyn.tar.gz --tests bicg,doitgen,gemver,stencil,syr2k \\
+    --out config/hls/estimate.json
 
 The families of `--tests` are left out: their results are not even read. Every kernel counts the same, and a residual
 of log2 counts by a loss that grows linearly, so that a design whose rule the model lacks does not bend it.

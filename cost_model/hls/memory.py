@@ -71,7 +71,8 @@ class Memory:
 
     def reload_cycles(self, loop: LoopPlan) -> Floats:
         """To load what one tile of the loop touches of each array, and store what it writes, (n,): 2mm v18 tiles j by
-        8, so that 40 x 10 tiles load 4000 words of C each: 1.8 M cycles against 12 k without. syrk v18 tiles k by 2 and loads 80 x 30 times all of A[j][k]."""
+        8, so that 40 x 10 tiles load 4000 words of C each: 1.8 M cycles against 12 k without. syrk v18 tiles k by 2
+        and loads 80 x 30 times all of A[j][k]."""
         shape = self.shapes[loop.number]
         inside = set(self.plan.kernel.inside(loop.number))
         touched = {name for number in (loop.number, *inside) for name in self.plan.loops[number].touched}

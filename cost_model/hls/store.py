@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def _quantiles(where: str, entry: Any) -> tuple[float, ...]:
     if not isinstance(entry, list) or len(entry) != len(LEVELS):
         raise InputError(where, "is no list of as many numbers as levels", f"{len(LEVELS)} numbers")
     values = tuple(_number(where, value) for value in entry)
-    if any(b < a for a, b in zip(values, values[1:], strict=False)):
+    if any(b < a for a, b in pairwise(values)):
         raise InputError(where, "falls somewhere", "numbers in ascending order")
     return values
 

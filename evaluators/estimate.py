@@ -1,0 +1,164 @@
+"""Evaluator `estimate`: what an HLS tool would say of a kernel's designs, by the analytic model of `cost_model/hls`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_model.hls.adapt import Correction, features, learn, log_residual
+from cost_model.hls.estimator import ESTIMATES, Estimator, valid_probability
+from cost_model.hls.store import Fitted, read_fitted
+from design.core import Batch, Bools, Evaluation, Floats, Ints, Status
+from design.hls import FLATTEN, OFF, Target
+from design.loop_nest import PIPELINE, Kernel
+from design.metrics import METRICS
+from evaluators.base import AtOnce
+from evaluators.predictor import VALID, FittedOn, Labelled
+
+UTILISATION = "utilisation"
+VERSION = "1"
+LEVEL = 0.9
+
+
+class EstimateEvaluator(AtOnce):
+    """Estimates of one kernel's designs for a target: cycles, resources as counts and as shares of the device, the
+    largest share as `utilisation`, and how likely the tool is to give a valid design at all.
+
+    A design over the device's usable share is INFEASIBLE by as much; a directive that its loop cannot have is
+    FAILED. Intervals hold 90 % of residuals of kernels that the constants had not seen, or of labelled designs.
+    """
+
+    name = "estimate"
+    fidelity = 0
+
+    def __init__(self, kernel: Kernel, target: Target, fitted: Fitted, correction: Correction | None = None) -> None:
+        self.kernel, self.target, self.correction = kernel, target, correction
+        constants = fitted.constants_of(kernel.digest)
+        self.estimator = Estimator(kernel, constants)
+        self.base = {name: (values[0], values[-1]) for name, values in fitted.residuals.items()}
+        learned = "" if correction is None else f",{correction.labels} labels {correction.digest}"
+        spread = blake2b(repr(sorted(self.base.items())).encode(), digest_size=3).hexdigest()
+        self.version = f"{VERSION}({target.tool} constants {constants.digest()}-{spread}{learned})"
+        shares = [f"{name}_share" for name in target.device.resources]
+        self.metrics: Mapping[str, str] = {
+            name: METRICS[name].unit for name in (*ESTIMATES, *shares, UTILISATION, VALID)
+        }
+
+    def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
+        """Answers for all rows; the model has no use for the seed. Raises nothing for bad rows."""
+        begin, count = time.process_time(), len(batch)
+        fault = self._faults(batch.columns)
+        sound = fault == ""
+        part = {name: np.where(sound, values, 1) for name, values in batch.columns.items()}
+        for parameter in self.kernel.parameters:
+            if parameter.kind == PIPELINE:
+                part[parameter.name] = np.where(sound, batch.columns[parameter.name], OFF)
+        metrics, interval = self._answer(part)
+        for values in (*metrics.values(), *interval.values()):
+            values[~sound] = np.nan
+        over = np.maximum(metrics[UTILISATION] - self.target.device.usable, 0.0)
+        status = np.where(over > 0, Status.INFEASIBLE, Status.OK)
+        said = f"estimated to take more than {self.target.device.usable:.0%} of {self.target.device.name}"
+        source = np.broadcast_to(np.array(f"{self.name}/{self.version} (low fidelity)"), count)
+        return Evaluation(
+            metrics=metrics,
+            violation={UTILISATION: over},
+            status=np.where(sound, status, Status.FAILED).astype(np.int8),
+            reason=np.where(sound, np.where(over > 0, said, ""), fault),
+            cost_s=np.full(count, (time.process_time() - begin) / max(count, 1)),
+            source=dict.fromkeys(metrics, source),
+            interval=interval,
+            level=LEVEL,
+        )
+
+    def _faults(self, columns: Mapping[str, Ints]) -> NDArray[np.str_]:
+        """Per row, which directive its loop cannot have ("" where there is none)."""
+        count = len(next(iter(columns.values())))
+        conditions: list[Bools] = []
+        texts: list[str] = []
+        for parameter in self.kernel.parameters:
+            value, trip = columns[parameter.name], self.kernel.loops[parameter.loop].trip
+            if parameter.kind == PIPELINE:
+                conditions.append((value < OFF) | (value > FLATTEN))
+                texts.append(f"{parameter.name} is neither off, coarse nor flatten")
+                continue
+            conditions.append((value < 1) | (value > max(trip.most, 1)))
+            texts.append(f"{parameter.name} is not within 1 and the loop's {max(trip.most, 1)} iterations")
+        if not conditions:
+            return np.full(count, "")
+        return np.select(conditions, texts, default="")
+
+    def _answer(self, columns: Mapping[str, Ints]) -> tuple[dict[str, Floats], dict[str, Floats]]:
+        """Metrics and intervals of sound rows."""
+        found = self.estimator.estimate(columns)
+        spread, count = self.base, len(found["cycles"])
+        values = {name: np.maximum(found[name], 0.0) for name in ESTIMATES}
+        if self.correction is not None and self.correction.labels:
+            spread = self.correction.spread
+            factors = self.correction.log2_factor(features(self.kernel, columns, found))
+            values = {name: np.maximum(found[name], 1.0) * 2.0 ** factors[name] for name in ESTIMATES}
+        interval = {}
+        for name in ESTIMATES:
+            low, high = spread[name]
+            sides = [values[name] * 2.0 ** min(low, 0.0), values[name] * 2.0 ** max(high, 0.0)]
+            interval[name] = np.stack(sides, axis=1)
+        device = self.target.device
+        for name, amount in device.resources.items():
+            values[f"{name}_share"] = values[name] / amount
+            interval[f"{name}_share"] = interval[name] / amount
+        names = [f"{name}_share" for name in device.resources]
+        values[UTILISATION] = np.max([values[name] for name in names], axis=0)
+        interval[UTILISATION] = np.max([interval[name] for name in names], axis=0)
+        values[VALID] = valid_probability(
+            self.estimator.constants, found["code"], values[UTILISATION], device.usable
+        )
+        interval[VALID] = np.tile([0.0, 1.0], (count, 1))  # one design is valid or not
+        return values, interval
+
+
+class LeftOut(FittedOn):
+    """What the constants learned from, but for the kernels that are judged by constants fitted without them: those
+    whose source is known by its digest are always estimated by the fit that left out their family."""
+
+    def saw(self, family: str, digest: str) -> bool:
+        """Whether a kernel, or one of its family, was among them and is not left out."""
+        return family in self.families and digest not in self.digests
+
+
+class EstimatePredictor:
+    """The estimator as a predictor: labels of a kernel correct its estimates and its intervals."""
+
+    name = "estimate"
+
+    def __init__(self, fitted: Mapping[str, Fitted] | None = None) -> None:
+        self._fitted = dict(fitted or {})
+        self._read = fitted is None
+        every = [self._of(tool) for tool in ("v18", "v20")] if self._read else list(self._fitted.values())
+        families = frozenset(family for one in every for family in one.without)
+        self.fitted_on: FittedOn = LeftOut(families, frozenset(d for one in every for d in one.kernels.values()))
+        text = repr([(one.tool, one.all.digest(), sorted(one.residuals.items())) for one in every])
+        self.version = f"{VERSION}-{blake2b(text.encode(), digest_size=4).hexdigest()}"
+
+    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> EstimateEvaluator:
+        """See `Predictor`. Labels without cycles or resources teach nothing."""
+        one = self._of(target.tool)
+        plain = EstimateEvaluator(kernel, target, one)
+        if labels is None or not len(labels):
+            return plain
+        columns = labels.batch.columns
+        found = plain.estimator.estimate(columns)
+        residuals = {name: log_residual(name, labels.truth[name], found[name]) for name in ESTIMATES}
+        known = np.all([np.isfinite(values) for values in residuals.values()], axis=0)
+        known &= plain._faults(columns) == ""
+        rows = features(kernel, columns, found)[known]
+        residuals = {name: values[known] for name, values in residuals.items()}
+        return EstimateEvaluator(kernel, target, one, learn(rows, residuals, plain.base, seed))
+
+    def _of(self, tool: str) -> Fitted:
+        if tool not in self._fitted and self._read:
+            self._fitted[tool] = read_fitted(tool)
+        return self._fitted[tool]
