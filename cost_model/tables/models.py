@@ -17,6 +17,7 @@ from design.core import Bools, Floats
 
 MEDIAN, TREES, BOOSTING = "median", "extra-trees", "boosting"
 KINDS = (MEDIAN, TREES, BOOSTING)
+FEW = 200  # rows: up to so many, models may follow each one
 Regression = Callable[[Floats], Floats]  # features (n, width) -> targets (n, metrics)
 
 
@@ -78,9 +79,6 @@ def _trees(x: Floats, y: Floats, seed: int) -> Regression:
 
     leaf = 2 if len(x) > FEW else 1
     return _fitted(ExtraTreesRegressor(100, min_samples_leaf=leaf, max_features=0.5, random_state=seed, n_jobs=1), x, y)
-
-
-FEW = 200  # rows: below, models may follow each one
 
 
 def _boosting(x: Floats, y: Floats, seed: int) -> Regression:

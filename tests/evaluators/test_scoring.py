@@ -40,6 +40,8 @@ class Remembers:
     name, version = "remembers", "1"
     fitted_on = FittedOn()
 
+    every = False
+
     def __init__(self, table: KernelTable, factor: float = 1.0) -> None:
         self.told: list[Labelled | None] = []
         self.asked: list[Batch] = []
@@ -249,6 +251,37 @@ def test_skipped_and_means(tables: list[KernelTable]) -> None:
     assert json.loads(json.dumps(table, allow_nan=False)) == table
     assert set(table["labels=0"]) == {*METRICS, "valid", "kernels"} and set(table["labels=0"]["lut"]) == set(FIELDS)
     assert set(FIELDS) <= set(UNITS)
+
+
+def test_no_number_is_scored_as_the_median(tables: list[KernelTable]) -> None:
+    """Nothing is left out: with one design in two unknown the error is that of the median there. Nothing at all is an
+    error."""
+    table = tables[1]
+    rows = with_cycles(table)
+    odd = np.zeros(len(table), dtype=bool)
+    odd[rows[::2]] = True
+
+    class Silent(Remembers):
+        def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
+            inner = super().fitted(kernel, target, labels, seed)
+            every = self.every
+
+            def answer(batch: Batch) -> dict[str, Floats]:
+                found = dict(inner.evaluate(batch, seed=0).metrics)
+                return found | {"cycles": np.where(odd | every, np.nan, found["cycles"])}
+
+            return Predicted("silent", "1", 1, answer, validity=True)
+
+    silent = Silent(table)
+    silent.every = False
+    score = score_kernel(silent, table, 0, 0)
+    truth, middle = table.cycles[rows], np.median(table.cycles[rows[1::2]])
+    assert score.filled == 36 and score.blocks["lut"]["rmse_y"] == 0
+    errors = np.log2(middle / truth[::2]) / 2
+    assert score.blocks["cycles"]["mse"] == pytest.approx(np.sum(errors**2) / 72)
+    silent.every = True
+    with pytest.raises(InputError, match="cycles for 72 of 72"):
+        score_kernel(silent, table, 0, 0)
 
 
 def test_split_file(tmp_path: Path) -> None:
