@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
+from design.core import Floats
 from design.errors import InputError
 from design.hls import TARGETS
 from dse.report.scores import print_scores
@@ -21,8 +23,8 @@ from dse.run_directory import write_whole
 from dse.settings import Settings
 from evaluators.baselines import baselines
 from evaluators.estimate import EstimatePredictor
-from evaluators.predictor import Predictor
-from evaluators.scoring.protocol import LEAST_ROWS, seeds_of, why_skipped
+from evaluators.predictor import METRICS, Predictor
+from evaluators.scoring.protocol import LEAST_ROWS, seeds_of, truth_of, why_skipped, with_cycles
 from evaluators.scoring.split import read_test_families
 from evaluators.scoring.table import UNITS, heading, score_table
 from frontends.hls_results import KernelTable, family_of, read_results, result_names
@@ -60,6 +62,7 @@ def evaluate_as(settings: Settings, out: Path) -> int:
         predictor=PREDICTORS[name](),
         train_data=None if settings["train-data"] is None else Path(settings["train-data"]),
         quiet=settings["quiet"],
+        pictures=settings["report"] != "none",
     )
 
 
@@ -73,6 +76,7 @@ def evaluate(
     predictor: Predictor,
     train_data: Path | None = None,
     quiet: bool = False,
+    pictures: bool = False,
 ) -> int:
     """Scores a predictor and the baselines on kernels of a data set; prints the table, writes `out/metrics.json`.
 
@@ -89,6 +93,8 @@ def evaluate(
         write_whole(out / FILE, json.dumps(result, indent=1, allow_nan=False) + "\n")
     except OSError as error:
         raise InputError(str(error.filename), f"cannot be written ({error.strerror})", "a writable directory") from None
+    if pictures:
+        draw_agreement(judged, predictor, seed, out)
     if not quiet:
         print_scores(result, [heading(count) for count in label_counts])
         print(f"Scores are in {out / FILE}")
@@ -159,6 +165,22 @@ def scores(
         "baselines_fitted_on": sorted(learned),
         "units": UNITS,
     }
+
+
+def draw_agreement(judged: Judged, predictor: Predictor, seed: int, out: Path) -> None:
+    """Writes `agreement.png` and `.svg` to `out`: prediction without labels against truth, a colour for each kernel."""
+    from dse.report.pictures.agreement import Series, agreement_picture
+
+    series: dict[str, dict[str, tuple[Floats, Floats]]] = {name: {} for name in METRICS}
+    for table in judged.tables:
+        rows = with_cycles(table)
+        answer = predictor.fitted(table.kernel, table.target, None, seed).evaluate(table.batch.take(rows), seed=seed)
+        for name, truth in truth_of(table).truth.items():
+            if name in answer.metrics:
+                known = np.isfinite(truth[rows]) & np.isfinite(answer.metrics[name])
+                series[name][table.name] = truth[rows][known], answer.metrics[name][known]
+    shown: list[Series] = [series[name] for name in series if series[name]]
+    agreement_picture([name for name in series if series[name]], shown, "agreement", out)
 
 
 def _make_folder(path: Path) -> None:
