@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from evaluators.predictor import METRICS, Predictor
-from evaluators.scoring.figures import FIELDS
+from evaluators.scoring.figures import CALLED_VALID, FIELDS
 from evaluators.scoring.protocol import VALIDITY, KernelScore, mean_fields, score_kernel
 from frontends.hls_results import KernelTable
 
 UNITS: dict[str, Any] = {
     **FIELDS,
-    "f1": "F1 of 'valid' at probability 0.5, on all designs but the labels",
+    "f1": f"F1 of 'valid' at a probability of {CALLED_VALID} or more, on all designs but the labels",
     "y": "log2(1e7 / cycles) / 2 for cycles, log2(1 + count) / 2 for resources",
     "ape": "|predicted - truth| / truth for cycles, / max(truth, 1) for resources; a fraction, 0.25 is 25 %",
     "scored": "designs with cycles whose numbers are compared",

@@ -19,7 +19,7 @@ from design.loop_nest import Kernel
 from evaluators.base import Evaluator
 from evaluators.predicted import Predicted
 from evaluators.predictor import METRICS, VALID, FittedOn, Labelled
-from evaluators.scoring.figures import FIELDS, f1, figures, spearman
+from evaluators.scoring.figures import CALLED_VALID, FIELDS, f1, figures, spearman
 from evaluators.scoring.protocol import blocks_of, label_rows, score_kernel, truth_of, why_skipped, with_cycles
 from evaluators.scoring.split import read_test_families
 from evaluators.scoring.table import UNITS, score_table
@@ -128,9 +128,9 @@ def test_spearman_with_ties_and_constants() -> None:
 
 
 def test_f1_by_hand() -> None:
-    """One half counts as valid."""
+    """The threshold itself counts as valid."""
     truth = np.array([True, True, True, False, False])
-    assert f1(truth, np.array([0.9, 0.5, 0.1, 0.8, 0.2])) == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
+    assert f1(truth, np.array([0.9, CALLED_VALID, 0.1, 0.8, 0.2])) == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
     assert f1(truth, np.zeros(5)) == 0.0
     assert f1(~np.ones(3, dtype=bool), np.ones(3)) is None
 
