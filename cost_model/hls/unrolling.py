@@ -91,9 +91,7 @@ def _shape(loop: LoopPlan, pipe: Ints, tile: Floats, parallel: Floats, full: Boo
     )
 
 
-def _directives(
-    plan: Plan, loop: LoopPlan, columns: Mapping[str, Ints], count: int
-) -> tuple[Ints, Floats, Floats]:
+def _directives(plan: Plan, loop: LoopPlan, columns: Mapping[str, Ints], count: int) -> tuple[Ints, Floats, Floats]:
     """PIPELINE, TILE and PARALLEL of a loop, (n,) each."""
     values: dict[str, Ints] = {}
     for kind, default in ((PIPELINE, OFF), (TILE, 1), (PARALLEL, 1)):
