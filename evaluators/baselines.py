@@ -13,7 +13,7 @@ import numpy as np
 from cost_model.tables.leaks import apart
 from cost_model.tables.models import BOOSTING, MEDIAN, TREES, Examples, TableModel, adapt, fit
 from cost_model.tables.targets import values
-from cost_model.tables.training import FEATURES, rows_of, training_rows
+from cost_model.tables.training import FEATURES, STARTS, rows_of, training_rows
 from design.core import Batch, Floats
 from design.errors import InputError
 from design.hls import Target
@@ -79,5 +79,5 @@ def baselines(
     found = []
     for name, (kind, features) in BASELINES.items():
         progress(f"fitting {name} on {known} designs of {len(fitted_on.families)} families")
-        found.append(TablePredictor(name, features, fit(kind, rows[features], seed), fitted_on))
+        found.append(TablePredictor(name, features, fit(kind, rows[features], seed, STARTS[features]), fitted_on))
     return found

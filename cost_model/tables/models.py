@@ -17,6 +17,7 @@ from design.core import Bools, Floats
 
 MEDIAN, TREES, BOOSTING = "median", "extra-trees", "boosting"
 KINDS = (MEDIAN, TREES, BOOSTING)
+FEW = 200  # rows: up to so many, models may follow each one
 Regression = Callable[[Floats], Floats]  # features (n, width) -> targets (n, metrics)
 
 
@@ -38,15 +39,19 @@ class Examples:
     valid: Bools
 
 
-def fit(kind: str, rows: Examples, seed: int) -> TableModel:
-    """A model of the given kind. `rows` has designs with and without targets, some of either."""
+def fit(kind: str, rows: Examples, seed: int, start: slice | None = None) -> TableModel:
+    """A model of the given kind. Some of `rows` have targets. `start` are the features that hold an estimate of the
+    targets: what is learned is the difference from it, which carries over to other kernels better."""
     known = np.isfinite(rows.targets).all(axis=1)
     x, y = rows.features[known], rows.targets[known]
     if kind == MEDIAN:
         share = float(rows.valid.mean())
         return TableModel(kind, _constant(y), lambda features: np.full(len(features), share))
-    regression = _trees(x, y, seed) if kind == TREES else _boosting(x, y, seed)
-    return TableModel(kind, regression, _validity(kind, rows, seed))
+    learn = _trees if kind == TREES else _boosting
+    if start is None:
+        return TableModel(kind, learn(x, y, seed), _validity(kind, rows, seed))
+    where, difference = start, learn(x, y - x[:, start], seed)
+    return TableModel(kind, lambda f: f[:, where] + difference(f), _validity(kind, rows, seed))
 
 
 def adapt(model: TableModel, rows: Examples, seed: int) -> TableModel:
@@ -74,9 +79,6 @@ def _trees(x: Floats, y: Floats, seed: int) -> Regression:
 
     leaf = 2 if len(x) > FEW else 1
     return _fitted(ExtraTreesRegressor(100, min_samples_leaf=leaf, max_features=0.5, random_state=seed, n_jobs=1), x, y)
-
-
-FEW = 200  # rows: below, models may follow each one
 
 
 def _boosting(x: Floats, y: Floats, seed: int) -> Regression:

@@ -25,16 +25,17 @@ def directives_alone(kernel: Kernel, target: Target, batch: Batch) -> Floats:
 
 
 def with_program(kernel: Kernel, target: Target, batch: Batch) -> Floats:
-    """The directives' values, what they do to the loop nest, and the analytic estimate."""
+    """The analytic estimate, the directives' values, and what they do to the loop nest."""
     parts = [
+        estimate_features(kernel, target, batch.columns),
         directive_features(kernel, target, batch.columns),
         nest_features(kernel, batch.columns),
-        estimate_features(kernel, target, batch.columns),
     ]
     return np.concatenate(parts, axis=1)
 
 
 FEATURES: dict[str, Features] = {"directives": directives_alone, "nest": with_program}
+STARTS: dict[str, slice | None] = {"directives": None, "nest": slice(0, len(METRICS))}  # the estimate's columns
 
 
 def rows_of(

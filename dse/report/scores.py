@@ -36,7 +36,7 @@ def print_scores(result: Mapping[str, Any], headings: Sequence[str]) -> None:
         blocks = {result["evaluator"]: result[name]}
         blocks |= {rival: block[name] for rival, block in (result["baselines"] or {}).items()}
         console.print(_table(result, name, blocks))
-    _notes(result)
+    _notes(result, headings)
 
 
 def _table(result: Mapping[str, Any], name: str, blocks: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -61,10 +61,15 @@ def _cell(value: float | None, percent: bool) -> str:
     return f"{value:.1%}" if percent else f"{value:.3f}"
 
 
-def _notes(result: Mapping[str, Any]) -> None:
+def _notes(result: Mapping[str, Any], headings: Sequence[str]) -> None:
     print("First columns of cycles; LUT, FF, DSP and BRAM are RMSE(y). In y, 1 is a factor of 4.")
     if result["seen"]:
         print(f"Not unseen: {result['evaluator']} was fitted on the families of {', '.join(result['seen'])}.")
+    blank = {k: v["filled"] for name in headings for k, v in result[name]["kernels"].items() if v["filled"]}
+    for name, count in blank.items():
+        print(
+            f"{result['evaluator']} has no number for {count:g} designs of {name}; the median of the others stands in."
+        )
     for name, why in result["skipped"].items():
         print(f"Skipped {name}: {why}.")
     if result["baselines"] is None:

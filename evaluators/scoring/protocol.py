@@ -1,13 +1,15 @@
 """How a predictor is judged on a kernel: which rows are its labels, which are scored, and over which seeds.
 
 Every row with cycles is scored, valid or not, unless it is one of the labels; validity is scored on all rows but the
-labels. Labels are drawn by the designs' keys, so that the order of a file's rows does not matter.
+labels. Labels are drawn by the designs' keys, so that the order of a file's rows does not matter. A row for which a
+predictor has no number is scored on the median of its other answers for the kernel, and counted as filled: no row is
+left out, and saying nothing is no better than guessing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,12 +29,13 @@ Blocks = dict[str, Fields]  # by metric, and "valid" -> {"f1": ..}
 @dataclass(frozen=True)
 class KernelScore:
     """One kernel's figures, averaged over the seeds. `scored` and `judged` are how many designs had their numbers and
-    their validity compared."""
+    their validity compared, `filled` how many of them had no number of their own in some metric."""
 
     name: str
     blocks: Blocks
     scored: int
     judged: int
+    filled: float
     seen: bool
 
 
@@ -69,18 +72,36 @@ def score_kernel(predictor: Predictor, table: KernelTable, count: int, seed: int
     """A predictor's figures on one kernel with `count` labels. Raises InputError as `figures` does."""
     labels = [label_rows(table, count, s) for s in seeds_of(count, seed)]
     found = [_score(predictor, table, rows, s) for rows, s in zip(labels, seeds_of(count, seed), strict=True)]
-    blocks = {name: mean_fields([blocks[name] for blocks in found]) for name in found[0]}
+    blocks = {name: mean_fields([blocks[name] for blocks, _ in found]) for name in found[0][0]}
+    filled = float(np.mean([count for _, count in found]))
     seen = predictor.fitted_on.saw(table.family, table.kernel.digest)
-    return KernelScore(table.name, blocks, len(with_cycles(table)) - count, len(table) - count, seen)
+    return KernelScore(table.name, blocks, len(with_cycles(table)) - count, len(table) - count, filled, seen)
 
 
-def _score(predictor: Predictor, table: KernelTable, labelled: Rows, seed: int) -> Blocks:
+def _score(predictor: Predictor, table: KernelTable, labelled: Rows, seed: int) -> tuple[Blocks, int]:
     who = f"{predictor.name} on {table.name} of {table.target.tool}"
     labels = truth_of(table.take(labelled)) if len(labelled) else None
     evaluator = predictor.fitted(table.kernel, table.target, labels, seed)
     rest = table.take(np.setdiff1d(np.arange(len(table)), labelled))
     answer = evaluator.evaluate(rest.batch, seed=seed)
-    return blocks_of(rest, answer, who)
+    answer, filled = _filled(answer, with_cycles(rest))
+    return blocks_of(rest, answer, who), filled
+
+
+def _filled(answer: Evaluation, rows: Rows) -> tuple[Evaluation, int]:
+    """The answer with the median of a metric where one of `rows` has no number of it, and how many rows that were. An
+    interval there is that number alone. A metric without any number stays as it is, for `figures` to refuse."""
+    metrics, interval, lost = dict(answer.metrics), dict(answer.interval), np.zeros(len(answer), dtype=bool)
+    for metric in set(METRICS) & set(metrics):
+        bad = np.zeros(len(answer), dtype=bool)
+        bad[rows] = np.isnan(metrics[metric][rows])
+        if bad.any() and not bad[rows].all():
+            middle = np.nanmedian(metrics[metric][rows])
+            metrics[metric] = np.where(bad, middle, metrics[metric])
+            if metric in interval:
+                interval[metric] = np.where(bad[:, None], middle, interval[metric])
+        lost |= bad
+    return replace(answer, metrics=metrics, interval=interval), int(lost.sum())
 
 
 def blocks_of(table: KernelTable, answer: Evaluation, who: str) -> Blocks:

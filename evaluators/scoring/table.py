@@ -15,6 +15,9 @@ UNITS: dict[str, Any] = {
     "f1": "F1 of 'valid' at probability 0.5, on all designs but the labels",
     "y": "log2(1e7 / cycles) / 2 for cycles, log2(1 + count) / 2 for resources",
     "ape": "|predicted - truth| / truth for cycles, / max(truth, 1) for resources; a fraction, 0.25 is 25 %",
+    "scored": "designs with cycles whose numbers are compared",
+    "judged": "designs whose validity is compared",
+    "filled": "of those scored, how many had no number and were given the median of the others, mean over the seeds",
     "mean": "all figures are means over kernels of those that apply; null does not apply",
 }
 
@@ -31,7 +34,13 @@ def block(scores: Sequence[KernelScore]) -> dict[str, Any]:
         empty = dict.fromkeys(("f1",) if name == VALIDITY else FIELDS)
         found[name] = mean_fields([score.blocks[name] for score in scores]) if scores else empty
     found["kernels"] = {
-        score.name: {**score.blocks, "scored": score.scored, "judged": score.judged, "seen": score.seen}
+        score.name: {
+            **score.blocks,
+            "scored": score.scored,
+            "judged": score.judged,
+            "filled": score.filled,
+            "seen": score.seen,
+        }
         for score in sorted(scores, key=lambda score: score.name)
     }
     return found

@@ -26,13 +26,15 @@ SEED = 7
 NOT_COMPARED = "cost_s"  # how long an answer took is not the same twice
 
 
-def check_evaluator(evaluator: Evaluator, batch: Batch) -> None:
-    """All laws that need no bad candidate and no other process. `batch` has at least two rows."""
+def check_evaluator(evaluator: Evaluator, batch: Batch, intervals: bool = True) -> None:
+    """All laws that need no bad candidate and no other process. `batch` has at least two rows. `intervals`: the
+    evaluator states one for each metric; one that learned and knows no uncertainty states none, as none is exact."""
     for values in batch.columns.values():
         values.setflags(write=False)
     before = {name: values.tobytes() for name, values in batch.columns.items()}
     answer = evaluator.evaluate(batch, seed=SEED)
     _form(evaluator, answer, len(batch))
+    assert set(answer.interval) == (set(answer.metrics) if intervals else set())
     _company(evaluator, batch, answer)
     _stream(evaluator, batch, answer)
     assert {name: values.tobytes() for name, values in batch.columns.items()} == before
@@ -106,6 +108,8 @@ def _form(evaluator: Evaluator, answer: Evaluation, rows: int) -> None:
     assert (answer.cost_s >= 0).all()
     for name, values in answer.metrics.items():
         assert values.dtype == np.float64 and np.isnan(values[failed]).all() and not np.isinf(values).any(), name
+        if name not in answer.interval:
+            continue
         low, high = answer.interval[name].T
         known = ~np.isnan(values)
         assert (low[known] <= values[known]).all() and (values[known] <= high[known]).all(), name
