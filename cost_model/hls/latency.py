@@ -99,9 +99,9 @@ class Clock:
 
     def _span(self, loop: LoopPlan, inner: dict[int, Span]) -> Span:
         shape, k = self.shapes[loop.number], self.constants
-        # As a pipeline: every tile fills it anew. What is left of the trip count runs on in it (gemm-p v18 with PARALLEL
-        # 32 of 70 takes 2 + 6 steps an outer iteration and still is one pipeline with the loop around), but not
-        # behind tiles (gesummv v18).
+        # As a pipeline: every tile fills it anew. What is left of the trip count runs on in it (gemm-p v18 with
+        # PARALLEL 32 of 70 takes 2 + 6 steps an outer iteration and still is one pipeline with the loop around), but
+        # not behind tiles (gesummv v18).
         depth, interval = self.depths[loop.number], self.interval[loop.number]
         starts = np.where(shape.tiled, shape.tiles + (shape.rest > 0), 1.0)
         tail = np.ones(len(depth))
