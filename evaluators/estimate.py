@@ -95,7 +95,8 @@ class EstimateEvaluator(AtOnce):
     def _answer(self, columns: Mapping[str, Ints]) -> tuple[dict[str, Floats], dict[str, Floats]]:
         """Metrics and intervals of sound rows."""
         found = self.estimator.estimate(columns)
-        spread, count = self.base, len(found["cycles"])
+        count = len(found["cycles"])
+        spread: Mapping[str, tuple[float, float]] = self.base
         values = {name: np.maximum(found[name], 0.0) for name in ESTIMATES}
         if self.correction is not None and self.correction.labels:
             spread = self.correction.spread
@@ -113,9 +114,7 @@ class EstimateEvaluator(AtOnce):
         names = [f"{name}_share" for name in device.resources]
         values[UTILISATION] = np.max([values[name] for name in names], axis=0)
         interval[UTILISATION] = np.max([interval[name] for name in names], axis=0)
-        values[VALID] = valid_probability(
-            self.estimator.constants, found["code"], values[UTILISATION], device.usable
-        )
+        values[VALID] = valid_probability(self.estimator.constants, found["code"], values[UTILISATION], device.usable)
         interval[VALID] = np.tile([0.0, 1.0], (count, 1))  # one design is valid or not
         return values, interval
 

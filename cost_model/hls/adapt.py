@@ -54,9 +54,9 @@ def features(kernel: Kernel, columns: Mapping[str, Ints], estimate: Mapping[str,
 
 @dataclass(frozen=True)
 class Correction:
-    """Learned from `labels` designs, whose numbers and the seed make `digest`. `shift` is per metric,
-    added to log2 of the estimate beside what the `forest` (of all metrics at once, or None) says. `spread[metric]` (low,
-    high) around it holds 90 % of cross-validated residuals."""
+    """Learned from `labels` designs, whose numbers and the seed make `digest`. `shift` is per metric, added to log2 of
+    the estimate beside what the `forest` (of all metrics at once, or None) says. `spread[metric]` (low, high) around
+    it holds 90 % of cross-validated residuals."""
 
     labels: int
     digest: str

@@ -15,7 +15,7 @@ class HlsConstants:
     mul_cycles: float = 6.0
     div_cycles: float = 30.0
     int_mul_cycles: float = 2.0
-    logic_cycles: float = 1.0  # integer addition, comparison, logic
+    logic_cycles: float = 0.5  # integer addition, comparison, logic
     memory_cycles: float = 5.0  # load and store of a statement on chip
     carried_cycles: float = 4.0  # load and store within a recurrence through memory
     named_reduction_cycles: float = 13.0  # interval of a reduction that the source names
@@ -76,10 +76,10 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "add_cycles": (3.0, 15.0),
     "mul_cycles": (2.0, 14.0),
     "div_cycles": (10.0, 60.0),
-    "int_mul_cycles": (1.0, 6.0),
-    "logic_cycles": (0.3, 2.0),
+    "int_mul_cycles": (1.0, 4.0),
+    "logic_cycles": (0.2, 0.8),
     "memory_cycles": (1.0, 30.0),
-    "carried_cycles": (0.5, 12.0),
+    "carried_cycles": (0.5, 6.0),
     "named_reduction_cycles": (1.0, 16.0),
     "entry_cycles": (1.0, 60.0),
     "step_cycles": (1.0, 30.0),

@@ -99,9 +99,11 @@ class Clock:
 
     def _span(self, loop: LoopPlan, inner: dict[int, Span]) -> Span:
         shape, k = self.shapes[loop.number], self.constants
-        # As a pipeline: every tile fills it anew, and so does the rest.
+        # As a pipeline: every tile fills it anew. What is left of the trip count runs on in it (gemm-p v18 with
+        # PARALLEL 32 of 70 takes 2 + 6 steps an outer iteration and still is one pipeline with the loop around), but
+        # not behind tiles (gesummv v18).
         depth, interval = self.depths[loop.number], self.interval[loop.number]
-        starts = np.where(shape.tiled, shape.tiles, 1.0) + (shape.rest > 0)
+        starts = np.where(shape.tiled, shape.tiles + (shape.rest > 0), 1.0)
         tail = np.ones(len(depth))
         for chain in loop.chains:
             if not chain.tree:  # a chain takes single steps at the interval of one copy
@@ -110,7 +112,7 @@ class Clock:
                 tail = np.maximum(tail, chain.interval / chain.distance)
         run = np.maximum(shape.steps - 1, 0) * interval + shape.rest * np.maximum(tail, 1.0)
         tiled = np.where(shape.tiled, (k.tile_cycles + self.memory.reload_cycles(loop)) * shape.tiles, 0.0)
-        pipeline = Span((depth + k.entry_cycles) * starts + tiled, run, shape.rest == 0)
+        pipeline = Span((depth + k.entry_cycles) * starts + tiled, run, ~shape.tiled)
         # Step by step. A perfect nest of pipelines becomes one pipeline as far as the tool manages.
         parts, stages, longest = np.zeros(len(depth)), 0, np.zeros(len(depth))
         for kind, value in loop.items:

@@ -103,7 +103,7 @@ def depth(statement: Statement, constants: HlsConstants) -> float:
     not reassociate them); multiplications mostly stand side by side, so they count by levels of a tree."""
     found = constants.memory_cycles if statement.accesses else 0.0
     for operation, count in statement.operations.items():
-        levels = math.ceil(math.log2(1 + count)) if operation in FLOAT_MULTIPLIERS else count
+        levels = float(math.ceil(math.log2(1 + count))) if operation in FLOAT_MULTIPLIERS else float(count)
         if not operation.startswith(DIVIDERS) and operation.split(".")[-1][0] != "f":
             levels = math.log2(1 + count)
         found += latency(operation, constants) * levels
@@ -156,9 +156,7 @@ def _chain(kernel: Kernel, loop: Loop, recurrence: Recurrence, constants: HlsCon
     if through_memory:
         cycles += constants.carried_cycles
     scope = tuple(
-        r.loop
-        for r in kernel.recurrences
-        if r.variable == recurrence.variable and r.loop in kernel.inside(loop.number)
+        r.loop for r in kernel.recurrences if r.variable == recurrence.variable and r.loop in kernel.inside(loop.number)
     )
     interval = max(cycles, 1.0)
     if named and recurrence.reduction:

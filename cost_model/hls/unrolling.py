@@ -24,8 +24,8 @@ from design.loop_nest import PARALLEL, PIPELINE, TILE
 class Shape:
     """A loop in n designs, (n,) each. `full`: unrolled away. `copies` of the body side by side, `steps` of the loop
     with all copies, `rest` steps of one copy, in `tiles` pieces of `tile` steps. `leaf`: nothing but unrolled loops
-    within, so that the tool pipelines it. `flat`, `coarse`: what is left of the PIPELINE directive. `stated` is the
-    factor of the PARALLEL directive, `tiled` whether TILE does anything. `block`: it and all within are unrolled."""
+    within, so that the tool pipelines it. `coarse`: its stages may overlap. `stated` is the factor of the PARALLEL
+    directive, `tiled` whether TILE does anything. `block`: it and all within are unrolled."""
 
     full: Bools
     copies: Floats
@@ -35,7 +35,6 @@ class Shape:
     tile: Floats
     leaf: Bools
     block: Bools
-    flat: Bools
     coarse: Bools
     stated: Floats
     tiled: Bools
@@ -74,7 +73,6 @@ def _shape(loop: LoopPlan, pipe: Ints, tile: Floats, parallel: Floats, full: Boo
     tiles = np.maximum(np.floor(trip / (copies * tile) + 1e-9), 0.0)
     steps = tiles * tile
     rest = np.maximum(trip - steps * copies, 0.0)
-    flat = (pipe == FLATTEN) & loop.fixed & ~full
     return Shape(
         full=full,
         copies=copies,
@@ -84,16 +82,13 @@ def _shape(loop: LoopPlan, pipe: Ints, tile: Floats, parallel: Floats, full: Boo
         tile=np.where(tiled, tile, np.maximum(steps, 1.0)),
         leaf=leaf & ~full,
         block=leaf & full,
-        flat=flat,
         coarse=(pipe == COARSE) & ~full & ~leaf,
         stated=np.minimum(parallel, trip),
         tiled=tiled,
     )
 
 
-def _directives(
-    plan: Plan, loop: LoopPlan, columns: Mapping[str, Ints], count: int
-) -> tuple[Ints, Floats, Floats]:
+def _directives(plan: Plan, loop: LoopPlan, columns: Mapping[str, Ints], count: int) -> tuple[Ints, Floats, Floats]:
     """PIPELINE, TILE and PARALLEL of a loop, (n,) each."""
     values: dict[str, Ints] = {}
     for kind, default in ((PIPELINE, OFF), (TILE, 1), (PARALLEL, 1)):

@@ -45,8 +45,8 @@ def test_parallel_copies_divide_the_steps() -> None:
 
 
 def test_a_factor_that_leaves_a_remainder_runs_it_in_single_steps() -> None:
-    # 64 = 2 x 24 + 16: a pipeline of 2 steps, then one of 16
-    assert cycles(SCALE_KERNEL, PARA_L0=24) == 100 + 2 * (4 + 6 + 3) + 1 + 16
+    # 64 = 2 x 24 + 16: 2 steps of 24 copies, 16 of one
+    assert cycles(SCALE_KERNEL, PARA_L0=24) == 100 + 4 + 6 + 3 + (2 + 16 - 1)
 
 
 def test_a_whole_unrolled_loop_is_one_block() -> None:
@@ -109,7 +109,7 @@ def test_an_independent_recount_of_a_matrix_by_a_vector() -> None:
             if inner == 32:
                 continue  # the loop over i becomes the pipeline, see above
             turns, left = divmod(32, inner)
-            inside = (depth + 3) * (1 + (left > 0)) + (turns - 1) * chain * inner + left * chain
+            inside = (depth + 3) + (turns - 1) * chain * inner + left * chain
             clear = 4  # y[i] = 0
             expected = 100 + steps * (clear + inside + 2) + 3
             assert cycles(of, PARA_L0=outer, PARA_L1=inner) == pytest.approx(expected), (outer, inner)

@@ -197,7 +197,7 @@ def test_a_mistake_in_the_file_is_one_line_that_names_it(tmp_path: Path, change:
     content, path = entry(), tmp_path / "e.json"
     spoil(content, change)
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="e.json") as caught:
+    with pytest.raises(InputError, match=r"e\.json") as caught:
         read_fitted("v18", path)
     assert "\n" not in str(caught.value)
 
