@@ -23,6 +23,7 @@ from dse.engine import Effort, make_search
 from dse.explore import explore
 from dse.settings import Settings, read_settings
 from dse.store import Store
+from dse.studies.hls.problem import build as build_hls
 from dse.studies.nmp.problem import NmpProblem, build
 from evaluators.buffered import BufferedEvaluator
 from tests.grid import Point, solve
@@ -40,6 +41,7 @@ POINT = {
 }
 PUBLISHED_S, PUBLISHED_CANDIDATES, PUBLISHED_LATENCY = 368.0, 25_000, 0.058038
 BATCH = 2_500
+DIRECTIVES = 20_000
 
 
 def settings(**more: str) -> Settings:
@@ -113,7 +115,7 @@ def main() -> None:
                 (f"whole run, {generations} x {population:,}", f"{value:,.0f} /CPU-s", f"{value / published:,.0f} x")
             )
         rows += quality(problem, folder)
-        rows += physical_rates() + solver()
+        rows += physical_rates() + solver() + directive_rates(folder)
         options = [f"--{name}={text}" for name, text in POINT.items()]
         options += [
             "--population-num-per-generation=2500",
@@ -133,6 +135,24 @@ def main() -> None:
     print(f"{'':36}{'':>18}  published program: {published:,.0f} /CPU-s")
     for what, value, ratio in rows:
         print(f"{what:36}{value:>18}  {ratio}")
+
+
+def directive_rates(folder: Path) -> list[tuple[str, str, str]]:
+    """Designs of loop directives a CPU-second: estimated, made and estimated, and in a whole run."""
+    kernel = "config/kernels/gemm.c"
+    problem = build_hls(read_settings({"space": ("bench", "hls"), "kernel": ("bench", kernel)}))
+    space, evaluator, rng = problem.space, problem.evaluator, np.random.default_rng(1)
+    genomes = space.sample(DIRECTIVES, rng)
+    batch = space.decode(genomes)
+    alone = rate(DIRECTIVES, lambda: evaluator.evaluate(batch, seed=1))
+    made = rate(DIRECTIVES, lambda: evaluator.evaluate(space.decode(space.vary(genomes, rng)), seed=1))
+    arguments = ["main.py", "--space=hls", f"--kernel={kernel}", f"--dse-output-dir={folder}/hls"]
+    seconds, megabytes = child_cost(arguments)
+    return [
+        ("estimate, directives of gemm.c", f"{alone:,.0f} /CPU-s", f"{alone / 50_000:.1f} x the goal of 50,000"),
+        ("  vary + decode + estimate", f"{made:,.0f} /CPU-s", ""),
+        ("  main.py: every design, report", f"{seconds:.2f} CPU-s", f"{megabytes:,.0f} MB"),
+    ]
 
 
 def quality(problem: NmpProblem, folder: Path) -> list[tuple[str, str, str]]:

@@ -30,7 +30,6 @@ from design.loop_nest import Kernel
 from frontends.hls_results import KernelTable, family_of, read_results, result_names
 
 ROWS = 80  # of a kernel that the fit looks at
-VALID_WEIGHT = 2.5  # a valid design given up costs a search more than a run in vain; nearest to the best F1 at 0.5
 REFIT_STEPS = 2  # iterations for a left-out family, from the constants fitted on all
 
 
@@ -101,8 +100,7 @@ def fit_all(samples: Sequence[Sample], start: HlsConstants, steps: int) -> HlsCo
 
 
 def fit_validity(tables: Sequence[KernelTable], start: HlsConstants) -> HlsConstants:
-    """Constants of `valid_probability` of the greatest likelihood, every kernel of one weight. Valid designs weigh
-    more (see VALID_WEIGHT), so that what is said to be below a half is best given up."""
+    """Constants of `valid_probability` of the greatest likelihood, every kernel of one weight."""
     from scipy.optimize import minimize
 
     low, high = (np.array([bounds(name)[side] for name in VALIDITY_CONSTANTS]) for side in (0, 1))
@@ -118,7 +116,7 @@ def fit_validity(tables: Sequence[KernelTable], start: HlsConstants) -> HlsConst
         total = 0.0
         for code, share, valid in known:
             said = np.clip(valid_probability(constants, code, share, VU9P.usable), 1e-4, 1 - 1e-4)
-            total -= float(np.mean(np.where(valid, VALID_WEIGHT * np.log(said), np.log(1 - said))))
+            total -= float(np.mean(np.where(valid, np.log(said), np.log(1 - said))))
         return total / len(known)
 
     begin = np.array([getattr(start, name) for name in VALIDITY_CONSTANTS])

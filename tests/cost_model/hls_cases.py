@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from cost_model.hls.constants import HlsConstants
-from cost_model.hls.estimator import Estimator
 from design.core import Ints
-from design.hls import choices
 from design.loop_nest import PIPELINE, Kernel
 from frontends.c_kernel import parse_kernel
 
@@ -129,16 +125,3 @@ def columns(of: Kernel, **values: int) -> dict[str, Ints]:
     default = {p.name: 0 if p.kind == PIPELINE else 1 for p in of.parameters}
     assert set(named) <= set(default), named
     return {name: np.array([value], dtype=np.int64) for name, value in (default | named).items()}
-
-
-def estimates_a_second(count: int = 50_000, least_s: float = 1.0) -> float:
-    """Designs of a matrix product estimated per CPU-second, for `tests/bench.py`."""
-    of, rng = kernel(GEMM), np.random.default_rng(1)
-    estimator = Estimator(of, HlsConstants())
-    batch = {p.name: rng.choice(np.array(choices(of, p), dtype=np.int64), count) for p in of.parameters}
-    estimator.estimate(batch)
-    begin, rounds = time.process_time(), 0
-    while time.process_time() - begin < least_s:
-        estimator.estimate(batch)
-        rounds += 1
-    return count * rounds / (time.process_time() - begin)

@@ -18,7 +18,7 @@ from design.core import Floats
 
 DPI = 150
 PREFIXED = ("s", "J", "W", "FLOP/s")
-COUNTED = ("1", "count", "cycles")  # units that a number needs no word for
+COUNTED = ("count", "cycles", "share", "probability")  # units that a number needs no word for
 PAPER, INK, FAINT, QUIET = "#ffffff", "#1f2933", "#d5dae1", "#8a95a3"
 ACCENT, SECOND, THIRD = "#c2410c", "#2563eb", "#15803d"
 COUNT = "candidates evaluated"
