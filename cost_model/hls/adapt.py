@@ -22,7 +22,6 @@ from design.loop_nest import PIPELINE, Kernel
 PRIOR_LABELS = 2.0  # labels that the absence of an offset is worth
 FOLDS = 5
 FEWEST = 4  # labels; fewer give an offset only
-SEEN_FROM = 0.01  # the tools' tables write 0 for a share of the device below this
 
 
 def log_residual(name: str, truth: Floats, estimate: Floats) -> Floats:
@@ -32,7 +31,7 @@ def log_residual(name: str, truth: Floats, estimate: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         residual = np.log2(truth / estimate)
     if name != "cycles":
-        least = SEEN_FROM * VU9P.resources[name]
+        least = VU9P.reported * VU9P.resources[name]
         residual = np.where(truth == 0, np.minimum(np.log2(least / estimate), 0.0), residual)
     return residual
 
