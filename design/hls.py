@@ -26,8 +26,8 @@ SCHEMA = "hls"
 @dataclass(frozen=True)
 class Device:
     """What an FPGA has, by resource: 18 Kb block RAMs, DSP slices, look-up tables, flip-flops. A design that takes
-    `usable` of any or more does not count as one. Tools' tables have 0 for what takes less than `reported` of it (of 8,264
-    recorded designs with cycles 44 counts lie between, and 3,933 are 0)."""
+    `usable` of any or more does not count as one. Tools' tables have 0 for what takes less than `reported` of it (of
+    8,264 recorded designs with cycles 44 counts lie between, and 3,933 are 0)."""
 
     name: str
     resources: Mapping[str, int]
