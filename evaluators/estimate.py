@@ -108,6 +108,9 @@ class EstimateEvaluator(AtOnce):
             sides = [values[name] * 2.0 ** min(low, 0.0), values[name] * 2.0 ** max(high, 0.0)]
             interval[name] = np.stack(sides, axis=1)
         device = self.target.device
+        for name in () if self.correction is None else sorted(self.correction.unreported):
+            least = device.reported * device.resources[name]
+            values[name], interval[name] = (np.where(v < least, 0.0, v) for v in (values[name], interval[name]))
         for name, amount in device.resources.items():
             values[f"{name}_share"] = values[name] / amount
             interval[f"{name}_share"] = interval[name] / amount
@@ -155,7 +158,8 @@ class EstimatePredictor:
         known &= plain._faults(columns) == ""
         rows = features(kernel, columns, found)[known]
         residuals = {name: values[known] for name, values in residuals.items()}
-        return EstimateEvaluator(kernel, target, one, learn(rows, residuals, plain.base, seed))
+        unreported = frozenset(r for r in target.device.resources if (labels.truth[r][known] == 0).any())
+        return EstimateEvaluator(kernel, target, one, learn(rows, residuals, plain.base, seed, unreported))
 
     def _of(self, tool: str) -> Fitted:
         if tool not in self._fitted and self._read:

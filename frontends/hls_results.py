@@ -51,14 +51,6 @@ class KernelTable:
         """Kernels of one family are variants of one another: bicg, bicg-medium and bicg-large."""
         return family_of(self.name)
 
-    @property
-    def leaves_out_little(self) -> bool:
-        """Whether the table has 0 for counts below `Device.reported` of the device, rather than the counts."""
-        device = self.target.device
-        little = [v[v < device.reported * device.resources[name]] for name, v in self.counts.items()]
-        counts = np.concatenate(little)
-        return bool(len(counts) and np.mean(counts == 0) > 0.5)
-
     def take(self, rows: Rows | slice) -> KernelTable:
         """The given rows, in the given order."""
         return KernelTable(

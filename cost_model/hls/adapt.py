@@ -55,13 +55,15 @@ def features(kernel: Kernel, columns: Mapping[str, Ints], estimate: Mapping[str,
 class Correction:
     """Learned from `labels` designs, whose numbers and the seed make `digest`. `shift` is per metric, added to log2 of
     the estimate beside what the `forest` (of all metrics at once, or None) says. `spread[metric]` (low, high) around
-    it holds 90 % of cross-validated residuals."""
+    it holds 90 % of cross-validated residuals. Of `unreported` resources a label was 0: the tool leaves out small
+    counts."""
 
     labels: int
     digest: str
     shift: Mapping[str, float]
     spread: Mapping[str, tuple[float, float]]
     forest: Regression | None
+    unreported: frozenset[str] = frozenset()
 
     def log2_factor(self, rows: Floats) -> dict[str, Floats]:
         """Per metric what to add to log2 of the estimate, (n,), from `features`."""
@@ -73,10 +75,14 @@ class Correction:
 
 
 def learn(
-    rows: Floats, residuals: Mapping[str, Floats], base: Mapping[str, tuple[float, float]], seed: int
+    rows: Floats,
+    residuals: Mapping[str, Floats],
+    base: Mapping[str, tuple[float, float]],
+    seed: int,
+    unreported: frozenset[str] = frozenset(),
 ) -> Correction:
     """From labelled designs: `rows` (n, k) of `features` and `residuals` (n,) without NaN; `base` are the spreads that
-    hold without labels."""
+    hold without labels; see `Correction` for `unreported`."""
     table = np.stack([residuals[name] for name in ESTIMATES], axis=1)
     digest = blake2b(rows.tobytes() + table.tobytes() + str(seed).encode(), digest_size=3).hexdigest()
     if not len(table):
@@ -85,7 +91,8 @@ def learn(
     forest = residual_forest(rows, table - shift, seed) if len(table) >= FEWEST else None
     left = _left_out(rows, table, seed)
     spread = {name: _spread(left[:, place], base[name]) for place, name in enumerate(ESTIMATES)}
-    return Correction(len(table), digest, dict(zip(ESTIMATES, shift.tolist(), strict=True)), spread, forest)
+    shifts = dict(zip(ESTIMATES, shift.tolist(), strict=True))
+    return Correction(len(table), digest, shifts, spread, forest, unreported)
 
 
 def _shift(table: Floats) -> Floats:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from design.core import Evaluation, Floats, Rows, key_bytes
-from design.hls import Device
+from design.core import Evaluation, Rows, key_bytes
 from evaluators.predictor import METRICS, VALID, Labelled, Predictor
 from evaluators.scoring.figures import FIELDS, Fields, f1, figures
 from frontends.hls_results import KernelTable
@@ -85,25 +84,8 @@ def _score(predictor: Predictor, table: KernelTable, labelled: Rows, seed: int) 
     evaluator = predictor.fitted(table.kernel, table.target, labels, seed)
     rest = table.take(np.setdiff1d(np.arange(len(table)), labelled))
     answer = evaluator.evaluate(rest.batch, seed=seed)
-    if table.leaves_out_little:
-        answer = _as_reported(answer, table.target.device)
     answer, filled = _filled(answer, with_cycles(rest))
     return blocks_of(rest, answer, who), filled
-
-
-def _as_reported(answer: Evaluation, device: Device) -> Evaluation:
-    """The answer as a tool's table would have it: resources of which a design takes next to nothing are 0."""
-
-    def told(name: str, values: Floats) -> Floats:
-        least = device.reported * device.resources[name] if name in device.resources else 0.0
-        return np.where(values < least, 0.0, values)
-
-    return replace(
-        answer,
-        metrics={name: told(name, values) for name, values in answer.metrics.items()},
-        interval={name: told(name, values) for name, values in answer.interval.items()},
-        samples={name: told(name, values) for name, values in answer.samples.items()},
-    )
 
 
 def _filled(answer: Evaluation, rows: Rows) -> tuple[Evaluation, int]:

@@ -15,7 +15,6 @@ UNITS: dict[str, Any] = {
     "f1": f"F1 of 'valid' at a probability of {CALLED_VALID} or more, on all designs but the labels",
     "y": "log2(1e7 / cycles) / 2 for cycles, log2(1 + count) / 2 for resources",
     "ape": "|predicted - truth| / truth for cycles, / max(truth, 1) for resources; a fraction, 0.25 is 25 %",
-    "reported": "counts below 1 % of the device are compared as 0 where the kernel's table has 0 for such counts",
     "scored": "designs with cycles whose numbers are compared",
     "judged": "designs whose validity is compared",
     "filled": "of those scored, how many had no number and were given the median of the others, mean over the seeds",

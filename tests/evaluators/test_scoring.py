@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -300,15 +299,3 @@ def test_split_file(tmp_path: Path) -> None:
     (tmp_path / "split.json").write_text('{"test_families": ["a", "a"], "why": ""}')
     with pytest.raises(InputError, match="twice"):
         read_test_families(tmp_path / "split.json")
-
-
-def test_tables_that_leave_out_little(tables: list[KernelTable]) -> None:
-    """A table with 0 for counts below a percent of the device is not told more exactly than it can tell."""
-    table = tables[1]
-    least = table.target.device.reported * table.target.device.resources["lut"]
-    whole = table.counts["lut"]
-    assert not table.leaves_out_little and ((whole < least).any() and (whole > least).any())
-    rounded = replace(table, counts={name: np.zeros(len(table)) for name in table.counts})
-    rounded = replace(rounded, counts=rounded.counts | {"lut": np.where(whole < least, 0.0, whole)})
-    assert rounded.leaves_out_little
-    assert score_kernel(Remembers(table), rounded, 0, 0).blocks["lut"]["rmse_y"] == 0
