@@ -1,11 +1,16 @@
-"""The house's switch for golden texts: `python -m pytest --update-golden` writes what it would have compared."""
+"""For all tests: one thread for numerical libraries, as in `main.py` (threads that spin for work slow each other down), and
+the switch for golden texts: `python -m pytest --update-golden` writes what it would have compared."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
