@@ -81,7 +81,7 @@ class Run:
                 export(self.store, problem.space, folder, settings["export"])
             self.store.close()
             LOG.info("%d candidates, %s", outcome.candidates, outcome.ended)
-            unused = self._guards and not any(guarded.shipped for guarded in self._guards)
+            unused = not self.study.tools_alone and not any(guarded.shipped for guarded in self._guards)
             through = not ended.startswith((*UNFINISHED, FAILING))
             if settings["process-num"] > 1 and through and unused and not settings["quiet"]:
                 print("note: evaluation was so cheap that workers would have slowed it", file=sys.stderr)
@@ -100,8 +100,8 @@ class Run:
 
                 return RayWorkers(evaluator, count, address, limit_s)
 
-            pace = Pace(count, rows, limit_s)
-            self._guards.append(Guarded(evaluator, needs, limit_s, stop, workers if count > 1 else None, pace))
+            pace, several = Pace(count, rows, limit_s), count > 1 and not self.study.tools_alone
+            self._guards.append(Guarded(evaluator, needs, limit_s, stop, workers if several else None, pace))
             return self._guards[-1]
 
         return Desk(self.folder, count, address, stop, guarded)
@@ -131,7 +131,7 @@ class Run:
         count, address = self.settings["process-num"], self.settings["ray-address"]
         if address is not None and count < 2:
             raise InputError("--ray-address", f"{address} with {count} worker", "--process-num of 2 or more")
-        if count > 1 and importlib.util.find_spec("ray") is None:
+        if count > 1 and not self.study.tools_alone and importlib.util.find_spec("ray") is None:
             raise InputError("--process-num", "workers need Ray", "pip install -r requirements.txt, or 1")
         self.study.check(self.settings["algorithm"], self._candidates())
 

@@ -39,6 +39,7 @@ class Study:
     headings: tuple[str, ...] = ()
     legend: str = ""
     note: str = ""
+    tools_alone: bool = False  # whether all that takes long runs in tools' own processes, which need no Ray
     template: str | None = None  # of the report's sections beyond front and convergence, below `studies/`
 
     def search(self, algorithm: str, candidates: int, facts: MutableMapping[str, Any]) -> Search:

@@ -1,4 +1,4 @@
-"""For all tests: one thread for numerical libraries, as in `main.py` (threads that spin for work slow each other down), and
+"""For all tests: one thread for numerical libraries, as in `main.py` (threads that spin for work slow each other), and
 the switch for golden texts: `python -m pytest --update-golden` writes what it would have compared."""
 
 from __future__ import annotations

@@ -54,7 +54,9 @@ def loop_directives(settings: Settings) -> HlsStudy:
     )
     notes = [LOW_FIDELITY] if problem.evaluator is problem.estimate else []
     notes += [ONLY_RECORDED] if settings["truth"] == "recorded" else []
-    return HlsStudy(problem, kernel.name, subject, (), LEGEND, " ".join(notes), "hls/sections.html")
+    tools_alone = problem.truth is not None and settings["ray-address"] is None
+    note = " ".join(notes)
+    return HlsStudy(problem, kernel.name, subject, (), LEGEND, note, tools_alone, "hls/sections.html")
 
 
 @dataclass(frozen=True)

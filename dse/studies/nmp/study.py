@@ -50,7 +50,7 @@ def near_memory(settings: Settings) -> NmpStudy:
     problem = build(settings)
     w = problem.workload
     subject = f"{w.layers} layers, batch {w.batch}, {w.prompt} prompt and {w.generated} generated tokens"
-    return NmpStudy(problem, w.name, subject, HARDWARE_HEADINGS, LEGEND, NOTE, "nmp/sections.html")
+    return NmpStudy(problem, w.name, subject, HARDWARE_HEADINGS, LEGEND, NOTE, template="nmp/sections.html")
 
 
 @dataclass(frozen=True)
