@@ -101,11 +101,11 @@ def spans_decades(values: Floats) -> bool:
 
 def logarithmic(axes: Any, x: bool, y: bool) -> None:
     """Make axes that `dress` has dressed logarithmic; ticks stay in plain numbers."""
-    for wanted, axis, scale in ((x, axes.xaxis, axes.set_xscale), (y, axes.yaxis, axes.set_yscale)):
+    for wanted, axis, scale, ticks in ((x, axes.xaxis, axes.set_xscale, 5), (y, axes.yaxis, axes.set_yscale, 7)):
         if wanted:
             formatter = axis.get_major_formatter()
             scale("log")
-            axis.set_major_locator(LogLocator(numticks=7))
+            axis.set_major_locator(LogLocator(numticks=ticks))  # labels side by side need more room
             axis.set_major_formatter(formatter)
             axis.set_minor_formatter(NullFormatter())
 

@@ -37,8 +37,8 @@ LEGEND = (
     "A design is a value for each directive: off, coarse or flatten for pipelining, a factor for tiling and unrolling."
 )
 LOW_FIDELITY = (
-    "Estimates are analytic and of low fidelity: on kernels that they were not fitted on they are off by tens of per "
-    "cent. Check what you mean to build with --truth."
+    "Estimates are analytic and of low fidelity: on kernels that they were not fitted on cycles are off by half and "
+    "more. Check what you mean to build with --truth."
 )
 ONLY_RECORDED = "The search walks the recorded designs only; designs that the table lacks may be better."
 
