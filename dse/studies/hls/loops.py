@@ -27,17 +27,22 @@ class LoopState:
 def loop_states(kernel: Kernel, design: Mapping[str, int]) -> list[LoopState]:
     """All loops of a kernel in a design {parameter: value}, by number."""
     states: dict[int, LoopState] = {}
+    flat: set[int] = set()  # loops inside of which all is unrolled
     for loop in kernel.loops:
         above = None if loop.parent is None else states[loop.parent]
         depth = 0 if above is None else above.depth + 1
         pipeline, tile, copies = (_value(loop, kind, design) for kind in (PIPELINE, TILE, PARALLEL))
-        if above is not None and above.kind in ("pipeline", INSIDE):
+        if above is not None and above.loop.number in flat:
             states[loop.number] = LoopState(loop, depth, INSIDE, "unrolled", 1)
+            flat.add(loop.number)
             continue
+        if pipeline == FLATTEN or (pipeline == COARSE and not loop.loops):
+            flat.add(loop.number)
         words = [f"tile {tile}"] if tile > 1 else []
         words += [f"parallel {copies}"] if copies > 1 else []
         whole = loop.trip.least == loop.trip.most == copies > 1
-        kind = "unrolled" if whole else {OFF: "sequential", COARSE: "coarse pipeline", FLATTEN: "pipeline"}[pipeline]
+        runs = "pipeline" if loop.number in flat else "coarse pipeline" if pipeline == COARSE else "sequential"
+        kind = "unrolled" if whole else runs
         words = [kind, *words] if kind != "sequential" else words
         states[loop.number] = LoopState(loop, depth, kind, ", ".join(words), copies)
     return [state for _, state in sorted(states.items())]

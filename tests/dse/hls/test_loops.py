@@ -19,6 +19,11 @@ from tests.dse.hls.example import KERNEL, PLAIN, SOURCE
         ({"PIPE_J": FLATTEN}, ["sequential", "pipeline", INSIDE], ["", "pipeline", "unrolled"]),
         ({"PIPE_I": FLATTEN, "PARA_I": 4}, ["pipeline", INSIDE, INSIDE], ["pipeline, parallel 4", "unrolled", None]),
         ({"PARA_J": 62}, ["sequential", "unrolled", "sequential"], ["", "unrolled, parallel 62", ""]),
+        (
+            {"PIPE_J": FLATTEN, "PARA_J": 62},
+            ["sequential", "unrolled", INSIDE],
+            ["", "unrolled, parallel 62", "unrolled"],
+        ),
         ({"TILE_I": 8}, ["sequential"] * 3, ["tile 8", "", ""]),
     ],
 )
