@@ -12,11 +12,13 @@ from design.errors import InputError
 LARGEST_FILE = 16 * 2**20  # bytes; a model description is a few hundred
 
 
-def read_object(path: Path, fields: Mapping[str, type]) -> dict[str, Any]:
-    """The JSON object in `path`, which must have exactly `fields`, each of the given type.
+def read_object(path: Path, fields: Mapping[str, type], optional: Mapping[str, type] | None = None) -> dict[str, Any]:
+    """The JSON object in `path`, which must have exactly `fields`, each of the given type; those of `optional` may be
+    there too.
 
     Raises InputError when the file is unreadable, empty, truncated, repeats a field, lacks one or has another.
     """
+    known = {**fields, **(optional or {})}
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise InputError(str(path), f"{path.stat().st_size} bytes", f"at most {LARGEST_FILE}")
@@ -37,9 +39,11 @@ def read_object(path: Path, fields: Mapping[str, type]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(str(path), f"holds {_kind(value)}", f"a JSON object with {', '.join(fields)}")
     for name in value:
-        if name not in fields:
-            raise InputError(f"{path}, field '{name}'", "is unknown", f"only {', '.join(fields)}")
-    for name, kind in fields.items():
+        if name not in known:
+            raise InputError(f"{path}, field '{name}'", "is unknown", f"only {', '.join(known)}")
+    for name, kind in known.items():
+        if name not in value and name not in fields:
+            continue
         if name not in value:
             raise InputError(f"{path}, field '{name}'", "is missing", _kind(kind()))
         if type(value[name]) is not kind:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from cost_model.corpus.split import read_split
 from design.core import Floats
 from design.errors import InputError
 from design.hls import TARGETS
@@ -25,7 +26,6 @@ from evaluators.baselines import baselines
 from evaluators.estimate import EstimatePredictor
 from evaluators.predictor import METRICS, Predictor
 from evaluators.scoring.protocol import LEAST_ROWS, seeds_of, truth_of, why_skipped, with_cycles
-from evaluators.scoring.split import read_test_families
 from evaluators.scoring.table import UNITS, heading, score_table
 from frontends.hls_results import KernelTable, family_of, read_results, result_names
 
@@ -107,7 +107,7 @@ def read_judged(
     """Reads the kernels to judge and all that may be learned from, of every known tool version."""
     there = result_names(data)
     if kernels is None:
-        families = read_test_families()
+        families = read_split().families
         kernels = [name for name in there.get(tool_version, ()) if family_of(name) in families]
         if tool_version in there and not kernels:
             found = f"has no results of {tool_version} for the test families {', '.join(families)}"

@@ -39,8 +39,12 @@ class HlsFiles:
         if len(found) != 1:
             what = f"has {' and '.join(found)}" if found else "has no source"
             raise InputError(f"{self.where}, kernel {kernel}", what, f"sources/{exact}, or one {kernel}_*_kernel.c")
-        where = f"{self.where}, sources/{found[0]}"
-        return _text(self.sources[found[0]](), where), where
+        return self.text(found[0])
+
+    def text(self, source: str) -> tuple[str, str]:
+        """(text, where) of one of `sources`."""
+        where = f"{self.where}, sources/{source}"
+        return _text(self.sources[source](), where), where
 
     def table(self, tool: str, kernel: str) -> tuple[dict[str, Any], str]:
         """(the JSON object, where) of the results of a kernel by a tool."""

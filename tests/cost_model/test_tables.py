@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cost_model.tables.directives import ABSENT, PLACES, directive_features
-from cost_model.tables.leaks import apart, likeness
+from cost_model.tables.leaks import apart
 from cost_model.tables.models import BOOSTING, KINDS, MEDIAN, TREES, Examples, adapt, fit
 from cost_model.tables.nest import nest_features, unrolled
 from cost_model.tables.targets import METRICS, targets, values
@@ -148,10 +148,3 @@ def test_no_lesson_from_a_judged_kernel(tmp_path: Path, tables: list[KernelTable
     copies = read_results(write_data(tmp_path, sources, designs), "v18")
     assert [t.name for t in copies] == ["alias", "alias-b", "copy"] and not apart(copies, judged)
     assert [t.name for t in apart(copies, [t for t in tables if t.name == "dot"])] == ["alias", "alias-b", "copy"]
-
-
-def test_likeness() -> None:
-    """Names, comments and white space do not matter; numbers, operators and their order do."""
-    text = "a = b + 3; // c\n"
-    assert likeness(text) == likeness("x=y /* z */ +3;") != likeness("x = y + 4;")
-    assert likeness(text) != likeness("a = b - 3;") and likeness(text) != likeness("a = a + 3;")

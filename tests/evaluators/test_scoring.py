@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from evaluators.predicted import Predicted
 from evaluators.predictor import METRICS, VALID, FittedOn, Labelled
 from evaluators.scoring.figures import CALLED_VALID, FIELDS, f1, figures, spearman
 from evaluators.scoring.protocol import blocks_of, label_rows, score_kernel, truth_of, why_skipped, with_cycles
-from evaluators.scoring.split import read_test_families
 from evaluators.scoring.table import UNITS, score_table
 from frontends.hls_results import KernelTable, read_results
 from tests.cases import examples
@@ -282,20 +280,3 @@ def test_no_number_is_scored_as_the_median(tables: list[KernelTable]) -> None:
     silent.every = True
     with pytest.raises(InputError, match="cycles for 72 of 72"):
         score_kernel(silent, table, 0, 0)
-
-
-def test_split_file(tmp_path: Path) -> None:
-    """The shipped one, and what is no split."""
-    assert read_test_families() == ("bicg", "doitgen", "gemver", "stencil", "syr2k")
-    for text in (
-        "[]",
-        '{"test_families": []}',
-        '{"test_families": [], "why": ""}',
-        '{"test_families": [1], "why": ""}',
-    ):
-        (tmp_path / "split.json").write_text(text)
-        with pytest.raises(InputError, match=r"split\.json"):
-            read_test_families(tmp_path / "split.json")
-    (tmp_path / "split.json").write_text('{"test_families": ["a", "a"], "why": ""}')
-    with pytest.raises(InputError, match="twice"):
-        read_test_families(tmp_path / "split.json")
