@@ -7,19 +7,18 @@ from collections.abc import Mapping
 from hashlib import blake2b
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cost_model.hls.adapt import Correction, features, learn, log_residual
 from cost_model.hls.estimator import ESTIMATES, Estimator, valid_probability
 from cost_model.hls.store import Fitted, read_fitted
-from design.core import Batch, Bools, Evaluation, Floats, Ints, Status
-from design.hls import FLATTEN, OFF, Target
-from design.loop_nest import PIPELINE, Kernel
+from design.core import Batch, Evaluation, Floats, Ints, Status
+from design.hls import Target
+from design.loop_nest import Kernel
 from design.metrics import METRICS
 from evaluators.base import AtOnce
+from evaluators.hls_rows import UTILISATION, add_shares, faults, sound_columns
 from evaluators.predictor import VALID, FittedOn, Labelled
 
-UTILISATION = "utilisation"
 VERSION = "1"
 LEVEL = 0.9
 
@@ -51,13 +50,9 @@ class EstimateEvaluator(AtOnce):
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
         """Answers for all rows; the model has no use for the seed. Raises nothing for bad rows."""
         begin, count = time.process_time(), len(batch)
-        fault = self._faults(batch.columns)
+        fault = faults(self.kernel, batch.columns)
         sound = fault == ""
-        part = {name: np.where(sound, values, 1) for name, values in batch.columns.items()}
-        for parameter in self.kernel.parameters:
-            if parameter.kind == PIPELINE:
-                part[parameter.name] = np.where(sound, batch.columns[parameter.name], OFF)
-        metrics, interval = self._answer(part)
+        metrics, interval = self._answer(sound_columns(self.kernel, batch.columns, sound))
         for values in (*metrics.values(), *interval.values()):
             values[~sound] = np.nan
         over = np.maximum(metrics[UTILISATION] - self.target.device.usable, 0.0)
@@ -74,23 +69,6 @@ class EstimateEvaluator(AtOnce):
             interval=interval,
             level=LEVEL,
         )
-
-    def _faults(self, columns: Mapping[str, Ints]) -> NDArray[np.str_]:
-        """Per row, which directive its loop cannot have ("" where there is none)."""
-        count = len(next(iter(columns.values())))
-        conditions: list[Bools] = []
-        texts: list[str] = []
-        for parameter in self.kernel.parameters:
-            value, trip = columns[parameter.name], self.kernel.loops[parameter.loop].trip
-            if parameter.kind == PIPELINE:
-                conditions.append((value < OFF) | (value > FLATTEN))
-                texts.append(f"{parameter.name} is neither off, coarse nor flatten")
-                continue
-            conditions.append((value < 1) | (value > max(trip.most, 1)))
-            texts.append(f"{parameter.name} is not within 1 and the loop's {max(trip.most, 1)} iterations")
-        if not conditions:
-            return np.full(count, "")
-        return np.select(conditions, texts, default="")
 
     def _answer(self, columns: Mapping[str, Ints]) -> tuple[dict[str, Floats], dict[str, Floats]]:
         """Metrics and intervals of sound rows."""
@@ -111,12 +89,7 @@ class EstimateEvaluator(AtOnce):
         for name in () if self.correction is None else sorted(self.correction.unreported):
             least = device.reported * device.resources[name]
             values[name], interval[name] = (np.where(v < least, 0.0, v) for v in (values[name], interval[name]))
-        for name, amount in device.resources.items():
-            values[f"{name}_share"] = values[name] / amount
-            interval[f"{name}_share"] = interval[name] / amount
-        names = [f"{name}_share" for name in device.resources]
-        values[UTILISATION] = np.max([values[name] for name in names], axis=0)
-        interval[UTILISATION] = np.max([interval[name] for name in names], axis=0)
+        add_shares(values, interval, device)
         values[VALID] = valid_probability(self.estimator.constants, found["code"], values[UTILISATION], device.usable)
         interval[VALID] = np.tile([0.0, 1.0], (count, 1))  # one design is valid or not
         return values, interval
@@ -155,7 +128,7 @@ class EstimatePredictor:
         found = plain.estimator.estimate(columns)
         residuals = {name: log_residual(name, labels.truth[name], found[name]) for name in ESTIMATES}
         known = np.all([np.isfinite(values) for values in residuals.values()], axis=0)
-        known &= plain._faults(columns) == ""
+        known &= faults(kernel, columns) == ""
         rows = features(kernel, columns, found)[known]
         residuals = {name: values[known] for name, values in residuals.items()}
         unreported = frozenset(r for r in target.device.resources if (labels.truth[r][known] == 0).any())

@@ -11,7 +11,8 @@ from cost_model.hls.constants import HlsConstants
 from cost_model.hls.store import Fitted, read_fitted
 from design.core import Batch, Status
 from design.hls import TARGETS, Device, Target, hls_schema
-from evaluators.estimate import UTILISATION, EstimateEvaluator, EstimatePredictor
+from evaluators.estimate import EstimateEvaluator, EstimatePredictor
+from evaluators.hls_rows import UTILISATION
 from evaluators.predictor import Labelled
 from tests.cost_model.hls_cases import GEMM, kernel
 from tests.cost_model.test_hls_fit import random_columns

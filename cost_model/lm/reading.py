@@ -1,0 +1,135 @@
+"""Asking a model: the exact distribution of every answer, many designs at once.
+
+A program is encoded once. Behind it, designs go in micro-batches of one fixed shape, so that a design's answer does not
+depend on its company. The numbers' tree is opened level by level where probability lies: the most likely prefixes are
+continued, the others stay cells as wide as what they could become.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cost_model.lm.distribution import Distribution
+from cost_model.lm.examples import Prompts
+from cost_model.lm.grammar import NONE, ROOT, Grammar
+from cost_model.lm.layout import Layout
+from cost_model.lm.tiny import Memory, Tiny
+from cost_model.prompt.design import METRICS
+from cost_model.prompt.tokens import IDS, PAD
+from design.core import Bools, Floats, Ints
+
+TOGETHER = 32  # designs of a micro-batch
+OPENED = (4, 10, 6)  # prefixes that are continued, level by level; the last for all further levels
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Of n designs: the distribution of each metric, and the probability that they are valid (n,)."""
+
+    metrics: Mapping[str, Distribution]
+    valid: Floats
+
+
+class Reader:
+    """Asks one model about one program."""
+
+    def __init__(self, model: Tiny, grammar: Grammar, program: Ints) -> None:
+        torch.set_num_threads(1)
+        self._model, self._grammar = model.eval(), grammar
+        with torch.inference_mode():
+            self._program: Memory = model.program(torch.from_numpy(program))
+        self._length = len(program)
+
+    def read(self, prompts: Prompts) -> Reading:
+        """All designs, in order."""
+        cells: list[tuple[Floats, Floats, Floats]] = []
+        valid = []
+        with torch.inference_mode():
+            for first in range(0, len(prompts), TOGETHER):
+                rows = np.minimum(np.arange(first, first + TOGETHER), len(prompts) - 1)
+                found, sound = self._batch(prompts.take(rows))
+                kept = min(TOGETHER, len(prompts) - first)
+                cells.append(tuple(part[:kept] for part in found))  # type: ignore[arg-type]
+                valid.append(sound[:kept])
+        low, high, share = (np.concatenate([cell[part] for cell in cells]) for part in range(3))
+        metrics = {
+            metric: Distribution(low[:, place], high[:, place], share[:, place]) for place, metric in enumerate(METRICS)
+        }
+        return Reading(metrics, np.concatenate(valid))
+
+    def _batch(self, prompts: Prompts) -> tuple[tuple[Floats, Floats, Floats], Floats]:
+        """Cells (TOGETHER, metrics, cells) as low, high and share, and validity (TOGETHER,)."""
+        count, width = prompts.designs.shape
+        layout = Layout(METRICS, 1)
+        named = layout.tokens(prompts.designs, np.empty((count, len(METRICS), 0), dtype=np.int64))
+        places = layout.places(self._length, prompts.lengths, width)
+        mask = layout.mask(self._length, prompts.lengths, width)
+        states, design = self._behind([self._program], named, places, mask)
+        words = self._model.logits(states[:, -1], torch.tensor([IDS["no"], IDS["yes"]]))
+        valid = torch.softmax(words.double(), dim=-1)[:, 1].numpy()
+
+        prefixes = np.full((count, len(METRICS), 1), ROOT)
+        share = np.ones((count, len(METRICS), 1))
+        states = states[:, width:-1].unflatten(1, (len(METRICS), 1))
+        visible = mask[:, width:-1]  # (count, metrics, remembered): what each open prefix has seen
+        memory, cells = [self._program, design], []
+        for level in range(self._grammar.codec.longest):
+            children, shares = self._continued(prefixes, share, states)
+            most = OPENED[min(level, len(OPENED) - 1)]
+            order = np.argsort(-shares, axis=2, kind="stable")[:, :, :most]
+            prefixes, share = (np.take_along_axis(part, order, axis=2) for part in (children, shares))
+            last = level == self._grammar.codec.longest - 1
+            if not last:
+                np.put_along_axis(shares, order, 0.0, axis=2)  # they are opened
+            cells.append((*np.moveaxis(self._grammar.spans(np.maximum(children, 0)), -1, 0), shares))
+            if last or not share.any():
+                break
+            tokens = self._last_tokens(prefixes, order)
+            prefixes, size = np.maximum(prefixes, ROOT), prefixes.shape[2]  # nothing is open: share 0, so it may be any
+            parents = order // len(self._grammar.tokens)
+            visible = self._seen(visible, parents, size)
+            behind = self._length + prompts.lengths[:, None] + level + 1
+            states, own = self._behind(
+                memory, tokens, np.broadcast_to(behind, tokens.shape), np.ascontiguousarray(visible)
+            )
+            memory.append(own)
+            states = states.unflatten(1, (len(METRICS), size))
+        low, high, share = (np.concatenate([np.asarray(cell[part]) for cell in cells], axis=2) for part in range(3))
+        return (low, high, share), valid
+
+    def _continued(self, prefixes: Ints, share: Floats, states: Tensor) -> tuple[Ints, Floats]:
+        """Children (count, metrics, open x alphabet) of open prefixes, NONE where there is none, and their shares. A
+        complete number is its own only child."""
+        children = self._grammar.children(prefixes)
+        logits = self._model.logits(states, torch.from_numpy(self._grammar.tokens)).double().numpy()
+        logits = np.where(children == NONE, -np.inf, logits)
+        complete = (children == NONE).all(axis=-1)
+        top = np.where(complete[..., None], 0.0, logits.max(axis=-1, keepdims=True))
+        shares = np.exp(logits - top)
+        with np.errstate(invalid="ignore"):
+            shares = share[..., None] * shares / shares.sum(axis=-1, keepdims=True)
+        shares[complete] = 0.0
+        children[complete, 0], shares[complete, 0] = prefixes[complete], share[complete]
+        return children.reshape(*children.shape[:2], -1), shares.reshape(*children.shape[:2], -1)
+
+    def _last_tokens(self, prefixes: Ints, order: Ints) -> Ints:
+        tokens = self._grammar.tokens[order % len(self._grammar.tokens)]
+        found: Ints = np.where(prefixes == NONE, IDS[PAD], tokens).reshape(len(prefixes), -1)
+        return found
+
+    @staticmethod
+    def _seen(visible: Bools, parents: Ints, size: int) -> Bools:
+        """(count, metrics x size, remembered + new): what the parent saw, and itself."""
+        count, metrics = parents.shape[:2]
+        earlier = visible.reshape(count, metrics, -1, visible.shape[-1])
+        inherited = np.take_along_axis(earlier, parents[..., None], axis=2).reshape(count, metrics * size, -1)
+        itself = np.broadcast_to(np.eye(metrics * size, dtype=bool), (count, metrics * size, metrics * size))
+        return np.concatenate([inherited, itself], axis=2)
+
+    def _behind(self, memory: list[Memory], tokens: Ints, places: Ints, mask: Bools) -> tuple[Tensor, Memory]:
+        return self._model.behind(memory, *(torch.from_numpy(np.ascontiguousarray(x)) for x in (tokens, places, mask)))

@@ -1,0 +1,144 @@
+"""Training: made-up numbers first, then results, program by program; the best state by whole held-back families.
+
+Each step's designs are drawn by seed and step alone, so that training goes on after any interruption as if there had
+been none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cost_model.lm.digit_targets import DigitTargets, digit_targets
+from cost_model.lm.examples import Examples
+from cost_model.lm.layout import VALID, Layout
+from cost_model.lm.numerals import first_places, numerals
+from cost_model.lm.recipe import Recipe
+from cost_model.lm.tiny import Memory, Tiny
+from cost_model.numbers import Codec
+from cost_model.prompt.design import METRICS
+from cost_model.prompt.tokens import IDS
+from design.core import Floats, Ints
+
+Say = Callable[[str], None]
+FORGETTING = 0.98  # of the running mean of the loss
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Examples with their targets, ready to be drawn from."""
+
+    examples: Examples
+    targets: list[DigitTargets]  # by metric
+
+    @cached_property
+    def unfinished(self) -> Ints:
+        """Rows without cycles: only their validity is known."""
+        return np.setdiff1d(np.arange(len(self.examples.valid)), self.examples.known)
+
+
+def lesson(examples: Examples, codec: Codec, spread: float) -> Lesson:
+    """Examples with their targets."""
+    return Lesson(examples, [digit_targets(codec, column, spread) for column in examples.values.T])
+
+
+class Trainer:
+    """A model on its way: `step` counts both stages. `losses` are running means by metric, in nats a number."""
+
+    def __init__(self, recipe: Recipe, lessons: Sequence[Lesson]) -> None:
+        torch.set_num_threads(1)
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.lessons = recipe, list(lessons)
+        self.codec = recipe.make_codec()
+        self.layout = Layout(METRICS, self.codec.longest)
+        self.model = Tiny(recipe.sizes)
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
+        )
+        self.step = 0
+        self.losses: Floats = np.zeros(len(METRICS))
+
+    @property
+    def last(self) -> int:
+        """Steps in all."""
+        return self.recipe.number_steps + self.recipe.steps
+
+    def advance(self) -> None:
+        """One step."""
+        recipe, numbers = self.recipe, self.step < self.recipe.number_steps
+        torch.manual_seed(recipe.seed * 1_000_003 + self.step)  # of dropout
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate(numbers)
+        self.optimiser.zero_grad()
+        self.model.train()
+        seed = (recipe.seed, self.step)
+        if numbers:
+            examples = numerals(recipe.designs * recipe.kernels, seed)
+            drawn = [(lesson(examples, self.codec, recipe.spread), np.arange(len(examples.prompts)))]
+        else:
+            drawn = self._drawn(np.random.default_rng(seed))
+        for each, rows in drawn:
+            loss, metrics = self._loss(each, rows)
+            (loss / len(drawn)).backward()  # type: ignore[no-untyped-call]
+            self.losses = FORGETTING * self.losses + (1 - FORGETTING) * metrics
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.step += 1
+
+    def _rate(self, numbers: bool) -> float:
+        recipe = self.recipe
+        first, count = (0, recipe.number_steps) if numbers else (recipe.number_steps, recipe.steps)
+        done, most = self.step - first, recipe.number_rate if numbers else recipe.rate
+        fall = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done / max(count, 1)))
+        return most * min(1.0, (done + 1) / max(recipe.warmup, 1)) * fall
+
+    def _drawn(self, rng: np.random.Generator) -> list[tuple[Lesson, Ints]]:
+        """Every kernel of a tool as often as any other, whatever the size of its table."""
+        found = []
+        for place in rng.integers(len(self.lessons), size=self.recipe.kernels):
+            each = self.lessons[place]
+            known = rng.permutation(each.examples.known)[: self.recipe.designs]
+            others = rng.permutation(each.unfinished)[: self.recipe.unfinished]
+            found.append((each, np.concatenate([known, others])))
+        return found
+
+    def _loss(self, each: Lesson, rows: Ints) -> tuple[Tensor, Floats]:
+        """The loss of some rows, and its part by metric in nats a number."""
+        prompts = each.examples.prompts.take(rows)
+        targets = [metric.take(rows) for metric in each.targets]
+        answers = np.stack([metric.inputs for metric in targets], axis=1)
+        width, program = prompts.designs.shape[1], len(prompts.program)
+        tokens = self.layout.tokens(prompts.designs, answers)
+        places = self.layout.places(program, prompts.lengths, width)
+        if not program:
+            places = places + first_places(len(rows), (self.recipe.seed, self.step), self.recipe.context // 8)[:, None]
+        mask = self.layout.mask(program, prompts.lengths, width)
+        memory: list[Memory] = [self.model.program(torch.from_numpy(prompts.program))] if program else []
+        states, _ = self.model.behind(memory, *(torch.from_numpy(each) for each in (tokens, places, mask)))
+        states = states[:, width:]
+        alphabet = torch.tensor([IDS[token] for token in self.codec.alphabet])
+        logits = self.model.logits(states[:, :-1], alphabet).view(len(rows), len(METRICS), self.layout.longest, -1)
+        allowed, wanted, asked = (
+            torch.from_numpy(np.stack([getattr(metric, name) for metric in targets], axis=1))
+            for name in ("allowed", "wanted", "asked")
+        )
+        likely = functional.log_softmax(logits.masked_fill(~allowed, -1e9), dim=-1)
+        numbers = -(wanted * likely).sum(dim=-1) * asked
+        metrics = numbers.sum(dim=(0, 2)) / asked[:, :, 0].sum(dim=0).clamp(min=1)
+        weights = torch.tensor([1.0] + [self.recipe.resources] * (len(METRICS) - 1))
+        loss = (metrics * weights).sum()
+        if program:
+            words = self.model.logits(states[:, -1], torch.tensor([IDS["no"], IDS["yes"]]))
+            valid = torch.from_numpy(each.examples.valid[rows].astype(np.int64))
+            loss = loss + self.recipe.validity * functional.cross_entropy(words, valid)
+        return loss, metrics.detach().double().numpy()
+
+
+__all__ = ["VALID", "Lesson", "Trainer", "lesson"]
