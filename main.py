@@ -101,6 +101,15 @@ def dispatch(given: dict[str, tuple[str, str]], runs: list[str]) -> int:
 
         return evaluate_as(settings, folder)
 
+    if kind == "train":
+        from dse.train import train_as
+
+        return train_as(settings, folder)
+    if kind == "predict":
+        from dse.predict import predict_as
+
+        return predict_as(settings, folder)
+
     from dse.again import compare_runs, export_again, report_again
 
     if kind == "export":

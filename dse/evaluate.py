@@ -41,7 +41,16 @@ class Judged:
     skipped: dict[str, str]
 
 
-PREDICTORS: dict[str, Callable[[], Predictor]] = {"estimate": EstimatePredictor}
+def _language_model(settings: Settings) -> Predictor:
+    from evaluators.language_model import predictor_from
+
+    return predictor_from(settings["checkpoint"])
+
+
+PREDICTORS: dict[str, Callable[[Settings], Predictor]] = {
+    "estimate": lambda settings: EstimatePredictor(),
+    "lm": _language_model,
+}
 
 
 def evaluate_as(settings: Settings, out: Path) -> int:
@@ -59,7 +68,7 @@ def evaluate_as(settings: Settings, out: Path) -> int:
         label_counts=settings["labels"],
         seed=settings["seed"],
         out=out,
-        predictor=PREDICTORS[name](),
+        predictor=PREDICTORS[name](settings),
         train_data=None if settings["train-data"] is None else Path(settings["train-data"]),
         quiet=settings["quiet"],
         pictures=settings["report"] != "none",

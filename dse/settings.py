@@ -141,8 +141,9 @@ OPTIONS = (
     Option(
         "execution-type",
         "dse",
-        choice("parse", "dse", "evaluate", "export", "report", "compare"),
-        "dse explores; evaluate scores an evaluator on results of real tools; export writes the tables of a run "
+        choice("parse", "dse", "train", "evaluate", "predict", "export", "report", "compare"),
+        "dse explores; train makes a language model; evaluate scores an evaluator on results of real tools; predict "
+        "asks a model about one design (--set); export writes the tables of a run "
         "again, report its report; compare A B draws two runs in one picture",
     ),
     Option(
@@ -167,6 +168,11 @@ OPTIONS = (
     Option("truth-repeat", "1", whole(1, 100), "times that a design is run; it is FAILED where the answers differ"),
     Option("kernels", "", maybe(listing(plain)), "kernels of --data to score on (evaluate; default: those held out)"),
     Option("labels", "0,20", listing(whole(0, 10**6)), "known results of the kernel to score with (evaluate)"),
+    Option("recipe", "config/lm/tiny.json", plain, "how a model is made (train)"),
+    Option(
+        "checkpoint", "", maybe(plain), "trained model (--evaluator lm, predict; default: config/lm/tiny.safetensors)"
+    ),
+    Option("set", "", maybe(listing(plain)), "the design as PARAMETER=VALUE,.. (predict); the rest is off, or 1"),
     Option("train-data", "", maybe(plain), "results that the baselines learn from (evaluate; default: --data)"),
     Option("model-type", None, choice(*MODEL_FOLDERS), "kind of layer: opt, llama or palm (default: opt)"),
     Option("model-shape", None, plain, "model shape (default: config/opt-6.7b/shape.json, or that of --model-type)"),
@@ -203,9 +209,9 @@ OPTIONS = (
     Option(
         "evaluator",
         "auto",
-        choice("auto", "roofline", "buffered", "estimate", "truth"),
+        choice("auto", "roofline", "buffered", "estimate", "lm", "truth"),
         "what says the cost of a design; auto: of nmp roofline for one objective that it knows, else buffered; of hls "
-        "estimate, analytic and of low fidelity; truth: --truth itself",
+        "estimate, analytic and of low fidelity; lm: a numeric language model; truth: --truth itself",
     ),
     Option("technology", "config/technology/hybrid-bonding.json", plain, "energy and area constants"),
     Option(

@@ -39,7 +39,7 @@ def digit_targets(codec: Codec, values: Floats, spread: float) -> DigitTargets:
     count, width, size = len(values), codec.longest, len(codec.alphabet)
     said = [_said(codec, float(value)) for value in values]
     inputs = np.zeros((count, width - 1), dtype=np.int64)
-    wanted = np.zeros((count, width, size), dtype=np.float32)
+    wanted = np.zeros((count, width, size), dtype=np.float64)
     allowed, asked = np.ones((count, width, size), dtype=bool), np.zeros((count, width), dtype=bool)
     for place in range(width):
         groups: dict[tuple[str, ...], list[int]] = {}
@@ -51,7 +51,7 @@ def digit_targets(codec: Codec, values: Floats, spread: float) -> DigitTargets:
             places = [codec.alphabet.index(option) for option in options]
             allowed[rows, place] = np.isin(np.arange(size), places)
             asked[rows, place] = len(options) > 1
-            hard = np.array([[option == said[row][place] for option in options] for row in rows], dtype=np.float32)
+            hard = np.array([[option == said[row][place] for option in options] for row in rows], dtype=np.float64)
             near = hard if spread == 0 or edges is None else _near(np.array(edges), values[rows], spread, hard)
             wanted[np.ix_(rows, [place], places)] = near[:, None, :]
             if place:

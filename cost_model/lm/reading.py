@@ -40,7 +40,7 @@ class Reader:
 
     def __init__(self, model: Tiny, grammar: Grammar, program: Ints) -> None:
         torch.set_num_threads(1)
-        self._model, self._grammar = model.eval(), grammar
+        self.model, self.grammar = model.eval(), grammar
         with torch.inference_mode():
             self._program: Memory = model.program(torch.from_numpy(program))
         self._length = len(program)
@@ -70,28 +70,29 @@ class Reader:
         places = layout.places(self._length, prompts.lengths, width)
         mask = layout.mask(self._length, prompts.lengths, width)
         states, design = self._behind([self._program], named, places, mask)
-        words = self._model.logits(states[:, -1], torch.tensor([IDS["no"], IDS["yes"]]))
+        words = self.model.logits(states[:, -1], torch.tensor([IDS["no"], IDS["yes"]]))
         valid = torch.softmax(words.double(), dim=-1)[:, 1].numpy()
 
-        prefixes = np.full((count, len(METRICS), 1), ROOT)
-        share = np.ones((count, len(METRICS), 1))
+        prefixes: Ints = np.full((count, len(METRICS), 1), ROOT)
+        share: Floats = np.ones((count, len(METRICS), 1))
         states = states[:, width:-1].unflatten(1, (len(METRICS), 1))
         visible = mask[:, width:-1]  # (count, metrics, remembered): what each open prefix has seen
         memory, cells = [self._program, design], []
-        for level in range(self._grammar.codec.longest):
+        for level in range(self.grammar.codec.longest):
             children, shares = self._continued(prefixes, share, states)
             most = OPENED[min(level, len(OPENED) - 1)]
             order = np.argsort(-shares, axis=2, kind="stable")[:, :, :most]
-            prefixes, share = (np.take_along_axis(part, order, axis=2) for part in (children, shares))
-            last = level == self._grammar.codec.longest - 1
+            prefixes = np.take_along_axis(children, order, axis=2)
+            share = np.take_along_axis(shares, order, axis=2)
+            last = level == self.grammar.codec.longest - 1
             if not last:
                 np.put_along_axis(shares, order, 0.0, axis=2)  # they are opened
-            cells.append((*np.moveaxis(self._grammar.spans(np.maximum(children, 0)), -1, 0), shares))
+            cells.append((*np.moveaxis(self.grammar.spans(np.maximum(children, 0)), -1, 0), shares))
             if last or not share.any():
                 break
             tokens = self._last_tokens(prefixes, order)
             prefixes, size = np.maximum(prefixes, ROOT), prefixes.shape[2]  # nothing is open: share 0, so it may be any
-            parents = order // len(self._grammar.tokens)
+            parents = order // len(self.grammar.tokens)
             visible = self._seen(visible, parents, size)
             behind = self._length + prompts.lengths[:, None] + level + 1
             states, own = self._behind(
@@ -105,8 +106,8 @@ class Reader:
     def _continued(self, prefixes: Ints, share: Floats, states: Tensor) -> tuple[Ints, Floats]:
         """Children (count, metrics, open x alphabet) of open prefixes, NONE where there is none, and their shares. A
         complete number is its own only child."""
-        children = self._grammar.children(prefixes)
-        logits = self._model.logits(states, torch.from_numpy(self._grammar.tokens)).double().numpy()
+        children = self.grammar.children(prefixes)
+        logits = self.model.logits(states, torch.from_numpy(self.grammar.tokens)).double().numpy()
         logits = np.where(children == NONE, -np.inf, logits)
         complete = (children == NONE).all(axis=-1)
         top = np.where(complete[..., None], 0.0, logits.max(axis=-1, keepdims=True))
@@ -118,7 +119,7 @@ class Reader:
         return children.reshape(*children.shape[:2], -1), shares.reshape(*children.shape[:2], -1)
 
     def _last_tokens(self, prefixes: Ints, order: Ints) -> Ints:
-        tokens = self._grammar.tokens[order % len(self._grammar.tokens)]
+        tokens = self.grammar.tokens[order % len(self.grammar.tokens)]
         found: Ints = np.where(prefixes == NONE, IDS[PAD], tokens).reshape(len(prefixes), -1)
         return found
 
@@ -132,4 +133,36 @@ class Reader:
         return np.concatenate([inherited, itself], axis=2)
 
     def _behind(self, memory: list[Memory], tokens: Ints, places: Ints, mask: Bools) -> tuple[Tensor, Memory]:
-        return self._model.behind(memory, *(torch.from_numpy(np.ascontiguousarray(x)) for x in (tokens, places, mask)))
+        return self.model.behind(memory, *(torch.from_numpy(np.ascontiguousarray(x)) for x in (tokens, places, mask)))
+
+
+def confidences(reader: Reader, prompts: Prompts, values: Mapping[str, float]) -> dict[str, list[tuple[str, float]]]:
+    """Of one design the tokens of a number for each metric, each with the probability that the model gives it once the
+    ones before it are said."""
+    model, grammar = reader.model, reader.grammar
+    codec = grammar.codec
+    layout = Layout(METRICS, codec.longest)
+    said = [codec.encode(values[metric]) for metric in METRICS]
+    answers = np.full((1, len(METRICS), codec.longest - 1), IDS[PAD])
+    for place, tokens in enumerate(said):
+        kept = tokens[: codec.longest - 1]
+        answers[0, place, : len(kept)] = [IDS[token] for token in kept]
+    width, program = prompts.designs.shape[1], len(prompts.program)
+    with torch.inference_mode():
+        memory = model.eval().program(torch.from_numpy(prompts.program))
+        parts = (
+            layout.tokens(prompts.designs, answers),
+            layout.places(program, prompts.lengths, width),
+            layout.mask(program, prompts.lengths, width),
+        )
+        states, _ = model.behind([memory], *(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
+        logits = model.logits(states[0, width:-1], torch.from_numpy(grammar.tokens)).double().numpy()
+    found: dict[str, list[tuple[str, float]]] = {}
+    for place, (metric, tokens) in enumerate(zip(METRICS, said, strict=True)):
+        found[metric] = []
+        for step, token in enumerate(tokens):
+            options = codec.allowed(tokens[:step])
+            rows = logits[place * codec.longest + step][[codec.alphabet.index(option) for option in options]]
+            shares = np.exp(rows - rows.max())
+            found[metric].append((token, float(shares[options.index(token)] / shares.sum())))
+    return found

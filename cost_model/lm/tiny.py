@@ -69,10 +69,10 @@ class Tiny(nn.Module):
         self.worth_in = nn.Linear(WORTH, config.width, bias=False)
         self.worth_out = nn.Linear(WORTH, config.width, bias=False)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self._layers: list[Block] = list(self.blocks)  # type: ignore[arg-type]
         self.last, self.drop = nn.RMSNorm(config.width), nn.Dropout(config.dropout)
         size = config.width // config.heads // 2
-        self.register_buffer("pace", 10000.0 ** (-torch.arange(size) / size), persistent=False)
-        self.register_buffer("worth", _worth(), persistent=False)
+        self._pace, self._worth = 10000.0 ** (-torch.arange(size) / size), _worth()
         for name, weight in self.named_parameters():
             if weight.dim() == 2:
                 added = name.endswith(("out.weight", "down.weight")) and name.startswith("blocks")
@@ -84,7 +84,7 @@ class Tiny(nn.Module):
         x = self.drop(self._embedded(tokens))[None]
         turn = self._turn(torch.arange(len(tokens)))
         memory = []
-        for block in self.blocks:
+        for block in self._layers:
             queries, keys, values = block.project(x, turn)
             memory.append((keys, values))
             x = block.finish(x, functional.scaled_dot_product_attention(queries, keys, values))
@@ -100,7 +100,7 @@ class Tiny(nn.Module):
         turn = self._turn(places)
         turn = (turn[0][:, None], turn[1][:, None])
         found = []
-        for layer, block in enumerate(self.blocks):
+        for layer, block in enumerate(self._layers):
             queries, keys, values = block.project(x, turn)
             found.append((keys, values))
             earlier = [tuple(part.expand(len(tokens), -1, -1, -1) for part in each[layer]) for each in memory]
@@ -112,16 +112,16 @@ class Tiny(nn.Module):
 
     def logits(self, states: Tensor, tokens: Tensor) -> Tensor:
         """How likely each of some tokens (k,) is to follow, (..., k), up to a constant."""
-        weights = self.rows.weight[tokens] + self.worth_out(self.worth[tokens])
+        weights = self.rows.weight[tokens] + self.worth_out(self._worth[tokens])
         found: Tensor = states @ weights.T
         return found
 
     def _embedded(self, tokens: Tensor) -> Tensor:
-        found: Tensor = self.rows(tokens) + self.worth_in(self.worth[tokens])
+        found: Tensor = self.rows(tokens) + self.worth_in(self._worth[tokens])
         return found
 
     def _turn(self, places: Tensor) -> Pair:
-        angles = places[..., None].float() * self.pace
+        angles = places[..., None].float() * self._pace
         return angles.cos(), angles.sin()
 
 

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from cost_model.lm.digit_targets import DigitTargets, digit_targets
 from cost_model.lm.examples import Examples
-from cost_model.lm.layout import VALID, Layout
+from cost_model.lm.layout import Layout
 from cost_model.lm.numerals import first_places, numerals
 from cost_model.lm.recipe import Recipe
 from cost_model.lm.tiny import Memory, Tiny
@@ -86,7 +86,7 @@ class Trainer:
             drawn = self._drawn(np.random.default_rng(seed))
         for each, rows in drawn:
             loss, metrics = self._loss(each, rows)
-            (loss / len(drawn)).backward()  # type: ignore[no-untyped-call]
+            (loss / len(drawn)).backward()
             self.losses = FORGETTING * self.losses + (1 - FORGETTING) * metrics
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
@@ -130,7 +130,7 @@ class Trainer:
             for name in ("allowed", "wanted", "asked")
         )
         likely = functional.log_softmax(logits.masked_fill(~allowed, -1e9), dim=-1)
-        numbers = -(wanted * likely).sum(dim=-1) * asked
+        numbers = -(wanted.float() * likely).sum(dim=-1) * asked
         metrics = numbers.sum(dim=(0, 2)) / asked[:, :, 0].sum(dim=0).clamp(min=1)
         weights = torch.tensor([1.0] + [self.recipe.resources] * (len(METRICS) - 1))
         loss = (metrics * weights).sum()
@@ -139,6 +139,3 @@ class Trainer:
             valid = torch.from_numpy(each.examples.valid[rows].astype(np.int64))
             loss = loss + self.recipe.validity * functional.cross_entropy(words, valid)
         return loss, metrics.detach().double().numpy()
-
-
-__all__ = ["VALID", "Lesson", "Trainer", "lesson"]

@@ -8,7 +8,7 @@ Tokens = tuple[str, ...]
 
 
 class Codec(Protocol):
-    """Writes numbers in a regular grammar and reads them back.
+    """Writes numbers in a regular grammar and reads them back. Equal codecs have equal hashes.
 
     `alphabet` has each token that it uses once, in one fixed order. `length` is how many tokens a number takes if all
     take as many, else None; none takes more than `longest`. A *prefix* is any beginning of a number's tokens, () among
@@ -26,6 +26,8 @@ class Codec(Protocol):
 
     @property
     def longest(self) -> int: ...
+
+    def __hash__(self) -> int: ...
 
     def encode(self, value: float) -> Tokens:
         """The tokens of the number nearest to `value` that can be said. Raises ValueError for what is not finite or

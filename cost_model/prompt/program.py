@@ -17,7 +17,13 @@ from collections.abc import Iterator, Mapping
 from design.loop_nest import CONSTANT, Array, Kernel, Loop, Recurrence, Statement
 
 NAME = re.compile(r"[A-Za-z_]\w*")
-KEYWORDS = frozenset("if while switch return int char short long float double unsigned signed".split())
+KEYWORDS = (
+    "if",
+    "while",
+    "switch",
+    "return",
+    *("int", "char", "short", "long", "float", "double", "unsigned", "signed"),
+)
 
 
 def program_text(kernel: Kernel) -> str:
@@ -50,7 +56,9 @@ def _names(kernel: Kernel) -> dict[str, str]:
 
 def _array(array: Array, names: Mapping[str, str]) -> str:
     kind = f"{'f' if array.floating else 'i'}{array.bits}"
-    return " ".join(["array", names[array.name], kind, *("?" if s is None else str(s) for s in array.shape), array.role])
+    return " ".join(
+        ["array", names[array.name], kind, *("?" if s is None else str(s) for s in array.shape), array.role]
+    )
 
 
 def _item(
@@ -73,7 +81,7 @@ def _item(
 
 
 def _fixed(value: object) -> str:
-    return {"": "coarse", None: "coarse"}.get(value, str(value))  # type: ignore[call-overload, no-any-return]
+    return "coarse" if value in ("", None) else str(value)
 
 
 def _recurrence(recurrence: Recurrence, names: Mapping[str, str]) -> str:

@@ -60,7 +60,7 @@ def build(settings: Settings) -> HlsProblem:
     estimate = EstimateEvaluator(kernel, target, read_fitted(target.tool))
     table = _recorded(settings, kernel, target) if settings["truth"] == "recorded" else None
     truth = _truth(settings, path, kernel, target, table)
-    evaluator = _judge(settings, estimate, truth)
+    evaluator = _judge(settings, estimate, truth, kernel, target)
     space: Space = HlsSpace(kernel, target) if table is None else ListedSpace(table.batch)
     return HlsProblem(
         space=space,
@@ -81,8 +81,14 @@ def build(settings: Settings) -> HlsProblem:
     )
 
 
-def _judge(settings: Settings, estimate: EstimateEvaluator, truth: Truth | None) -> Evaluator:
+def _judge(
+    settings: Settings, estimate: EstimateEvaluator, truth: Truth | None, kernel: Kernel, target: Target
+) -> Evaluator:
     name = settings["evaluator"]
+    if name == "lm":
+        from evaluators.language_model import predictor_from
+
+        return predictor_from(settings["checkpoint"]).fitted(kernel, target, None, settings["seed"])
     if name in ("auto", "estimate"):
         return estimate
     if name == "truth":
@@ -91,7 +97,7 @@ def _judge(settings: Settings, estimate: EstimateEvaluator, truth: Truth | None)
                 "--evaluator", "truth without --truth", "--truth recorded or command, or another evaluator"
             )
         return truth
-    raise InputError("--evaluator", f"{name} with --space hls", "estimate or truth")
+    raise InputError("--evaluator", f"{name} with --space hls", "estimate, lm or truth")
 
 
 def _objectives(settings: Settings, evaluator: Evaluator) -> tuple[Objective, ...]:

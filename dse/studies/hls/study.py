@@ -40,6 +40,7 @@ LOW_FIDELITY = (
     "Estimates are analytic and of low fidelity: on kernels that they were not fitted on cycles are off by half and "
     "more. Check what you mean to build with --truth."
 )
+PREDICTED = "Costs are medians that a language model predicts. Check what you mean to build with --truth."
 ONLY_RECORDED = "The search walks the recorded designs only; designs that the table lacks may be better."
 
 
@@ -53,6 +54,7 @@ def loop_directives(settings: Settings) -> HlsStudy:
         f"{target.device.name}"
     )
     notes = [LOW_FIDELITY] if problem.evaluator is problem.estimate else []
+    notes += [PREDICTED] if settings["evaluator"] == "lm" else []
     notes += [ONLY_RECORDED] if settings["truth"] == "recorded" else []
     tools_alone = problem.truth is not None and settings["ray-address"] is None
     note = " ".join(notes)
@@ -67,7 +69,7 @@ class HlsStudy(Study):
 
     def judge(self, desk: Desk, rows: int) -> AbstractContextManager[Evaluator]:
         """See `Study`; what is bought is kept in a ledger."""
-        return super().judge(desk, rows) if self.problem.evaluator is self.problem.estimate else self._bought(desk)
+        return self._bought(desk) if self.problem.evaluator is self.problem.truth else super().judge(desk, rows)
 
     @contextmanager
     def _bought(self, desk: Desk) -> Iterator[Bought]:
