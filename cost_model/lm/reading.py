@@ -47,6 +47,9 @@ class Reader:
 
     def read(self, prompts: Prompts) -> Reading:
         """All designs, in order."""
+        nothing = np.empty((0, len(METRICS), 1))
+        if not len(prompts):
+            return self._reading((nothing, nothing, nothing), np.empty(0))
         cells: list[tuple[Floats, Floats, Floats]] = []
         valid = []
         with torch.inference_mode():
@@ -57,10 +60,15 @@ class Reader:
                 cells.append(tuple(part[:kept] for part in found))  # type: ignore[arg-type]
                 valid.append(sound[:kept])
         low, high, share = (np.concatenate([cell[part] for cell in cells]) for part in range(3))
+        return self._reading((low, high, share), np.concatenate(valid))
+
+    @staticmethod
+    def _reading(cells: tuple[Floats, Floats, Floats], valid: Floats) -> Reading:
+        low, high, share = cells
         metrics = {
             metric: Distribution(low[:, place], high[:, place], share[:, place]) for place, metric in enumerate(METRICS)
         }
-        return Reading(metrics, np.concatenate(valid))
+        return Reading(metrics, valid)
 
     def _batch(self, prompts: Prompts) -> tuple[tuple[Floats, Floats, Floats], Floats]:
         """Cells (TOGETHER, metrics, cells) as low, high and share, and validity (TOGETHER,)."""

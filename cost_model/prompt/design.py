@@ -67,7 +67,7 @@ def _estimated(values: Floats) -> Ints:
     """(n, tokens) of counts, 1 at least: designs share few values, so each is written once."""
     distinct, places = np.unique(np.maximum(np.rint(values), 1.0), return_inverse=True)
     written = [[IDS[token] for token in ESTIMATED.encode(float(value))] for value in distinct]
-    return np.array(written, dtype=np.int64)[places.ravel()]
+    return np.array(written, dtype=np.int64).reshape(-1, ESTIMATED.longest)[places.ravel()]
 
 
 def _closed_up(table: Ints) -> tuple[Ints, Ints]:

@@ -22,7 +22,9 @@ def test_truth_alone(codec: Codec, value: int) -> None:
     tokens = codec.encode(value)
     for place, token in enumerate(tokens):
         assert found.wanted[0, place].argmax() == codec.alphabet.index(token) and found.wanted[0, place].sum() == 1
-        assert {codec.alphabet[i] for i in np.flatnonzero(found.allowed[0, place])} == set(codec.allowed(tokens[:place]))
+        assert {codec.alphabet[i] for i in np.flatnonzero(found.allowed[0, place])} == set(
+            codec.allowed(tokens[:place])
+        )
         assert found.asked[0, place] == (len(codec.allowed(tokens[:place])) > 1)
     assert not found.asked[0, len(tokens) :].any()
     assert found.inputs[0, : len(tokens) - 1].tolist() == [IDS[token] for token in tokens[:-1]]

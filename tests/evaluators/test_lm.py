@@ -1,0 +1,120 @@
+"""Evaluator `lm` keeps the contract of evaluators, and predictors of it that of predictors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cost_model.hls.store import read_fitted
+from design.core import Batch, Status
+from design.hls import TARGETS, hls_schema
+from evaluators.hls_rows import UTILISATION
+from evaluators.lm import SAMPLES, LmEvaluator, LmPredictor
+from evaluators.predictor import METRICS, VALID, Labelled
+from tests.cost_model.hls_cases import GEMM, kernel
+from tests.cost_model.lm.small import untrained
+from tests.cost_model.test_hls_fit import random_columns
+from tests.evaluators.conformance import check_evaluator, check_other_process, check_spoiled
+
+KERNEL, TARGET = kernel(GEMM), TARGETS["v20"]
+
+
+def batch_of(count: int, seed: int = 0) -> Batch:
+    """Random designs."""
+    return Batch(hls_schema(KERNEL, TARGET), random_columns(KERNEL, count, seed))
+
+
+def make() -> tuple[LmEvaluator, Batch]:
+    """An untrained model's word."""
+    return LmEvaluator(KERNEL, TARGET, untrained(), read_fitted("v20")), batch_of(40)
+
+
+def labels_of(count: int, factor: float) -> Labelled:
+    """Designs that take `factor` times what the model says."""
+    batch = batch_of(count, 9)
+    answer = make()[0].evaluate(batch, seed=0)
+    truth = {name: np.maximum(np.rint(answer.metrics[name]), 1.0) for name in METRICS}
+    return Labelled(batch, truth | {"cycles": answer.metrics["cycles"] * factor}, np.ones(count, dtype=bool))
+
+
+def make_adapted() -> tuple[LmEvaluator, Batch]:
+    """Having seen 20 labels."""
+    return LmPredictor(untrained()).fitted(KERNEL, TARGET, labels_of(20, 3.0), 1), batch_of(40)
+
+
+@pytest.mark.parametrize("factory", [make, make_adapted])
+def test_conformance(factory: Any) -> None:
+    check_evaluator(*factory())
+
+
+@pytest.mark.parametrize("factory", ["make", "make_adapted"])
+def test_the_same_in_another_process(factory: str) -> None:
+    check_other_process(f"tests.evaluators.test_lm:{factory}")
+
+
+def test_answers() -> None:
+    """Medians lie in intervals, samples are joint in number, a model has doubts, designs differ."""
+    evaluator, batch = make()
+    answer = evaluator.evaluate(batch, seed=3)
+    for metric in METRICS:
+        low, high = answer.interval[metric].T
+        assert (low <= answer.metrics[metric]).all() and (answer.metrics[metric] <= high).all() and (low < high).all()
+        assert answer.samples[metric].shape == (len(batch), SAMPLES)
+        assert len(np.unique(answer.samples[metric])) > 20
+    assert not np.array_equal(answer.samples["cycles"], evaluator.evaluate(batch, seed=4).samples["cycles"])
+    assert ((answer.metrics[VALID] > 0) & (answer.metrics[VALID] < 1)).all()
+    over = answer.metrics[UTILISATION] > TARGET.device.usable
+    assert np.array_equal(answer.status == Status.INFEASIBLE, over)
+
+
+def test_samples_come_from_the_distribution() -> None:
+    """Nine in ten of many samples lie in the interval."""
+    evaluator, batch = make()
+    inside = []
+    for seed in range(6):
+        answer = evaluator.evaluate(batch, seed=seed)
+        low, high = answer.interval["cycles"].T
+        drawn = answer.samples["cycles"]
+        inside.append((drawn >= low[:, None]) & (drawn <= high[:, None]))
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.03)
+
+
+def test_labels_correct() -> None:
+    """A kernel that takes three times what the model says is known to after 20 labels; other metrics stay."""
+    adapted, batch = make_adapted()
+    plain, answer = make()[0].evaluate(batch, seed=0), adapted.evaluate(batch, seed=0)
+    ratio = answer.metrics["cycles"] / plain.metrics["cycles"]
+    assert np.median(ratio) == pytest.approx(3.0, rel=0.2)
+    assert np.median(answer.metrics["lut"] / plain.metrics["lut"]) == pytest.approx(1.0, rel=0.2)
+    assert adapted.version != make()[0].version
+
+
+def test_few_or_no_labels() -> None:
+    predictor = LmPredictor(untrained())
+    none = predictor.fitted(KERNEL, TARGET, None, 0)
+    assert none.version == predictor.fitted(KERNEL, TARGET, labels_of(0, 1.0), 0).version
+    unknown = labels_of(3, 1.0)
+    lost = Labelled(unknown.batch, {name: np.full(3, np.nan) for name in METRICS}, unknown.valid)
+    batch = batch_of(5)
+    said = predictor.fitted(KERNEL, TARGET, lost, 0).evaluate(batch, seed=0).metrics["cycles"]
+    assert np.array_equal(said, none.evaluate(batch, seed=0).metrics["cycles"])
+    assert predictor.fitted_on.saw("gemm", "") and not predictor.fitted_on.saw("fir", "")
+
+
+@pytest.mark.parametrize("spoiled", [{"__PIPE__L0": 3}, {"__TILE__L0": 0}, {"__PARA__L0": 25}, {"__PARA__L1": 2**40}])
+def test_spoiled(spoiled: dict[str, int]) -> None:
+    """Values that no directive has are FAILED rows, and disturb no other row."""
+    check_spoiled(*make(), spoiled)
+
+
+def test_digits() -> None:
+    """The median's tokens, each with a probability."""
+    evaluator, batch = make()
+    one = batch.take(np.array([0]))
+    digits = evaluator.digits(one)
+    codec = untrained().recipe.make_codec()
+    for metric, said in digits.items():
+        assert tuple(token for token, _ in said) == codec.encode(evaluator.evaluate(one, seed=0).metrics[metric][0])
+        assert all(0 <= share <= 1 for _, share in said)
