@@ -130,25 +130,13 @@ def test_bad_training(data: Path, recipe: Path, tmp_path: Path, capsys: pytest.C
     odd.write_text(json.dumps(json.loads(recipe.read_text()) | {"validation": ["nowhere"]}))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / STATE).write_bytes(b"junk")
+    kept = ["--execution-type", "train", "--data", str(data), "--recipe", str(recipe)]
     cases = [
         (["--execution-type", "train", "--dse-output-dir", str(tmp_path / "a")], "--data"),
         (["--execution-type", "train", "--data", "README.md"], "README.md"),
         (["--execution-type", "train", "--data", str(data), "--recipe", str(odd)], "nowhere"),
         (["--execution-type", "train", "--data", str(data), "--recipe", "README.md"], "README.md"),
-        (
-            [
-                "--execution-type",
-                "train",
-                "--data",
-                str(data),
-                "--recipe",
-                str(recipe),
-                "--resume",
-                "--dse-output-dir",
-                str(tmp_path / "out"),
-            ],
-            "damaged",
-        ),
+        ([*kept, "--resume", "--dse-output-dir", str(tmp_path / "out")], "damaged"),
     ]
     for given, said in cases:
         assert main(given) == 2
