@@ -1,0 +1,102 @@
+"""Trains a Transformer-H on results of tools:
+
+python -m cost_model.transformer_h.train --data hlsyn.tar.gz --tests bicg,doitgen,gemver,stencil,syr2k \\
+    --out runs/transformer_h.safetensors
+
+The families of `--tests` are left out: their results are not even read. Each member holds other families out, which say
+when to stop and how far to trust it, unless `--validation` names them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cost_model.transformer_h.lessons import Lesson, lessons_of
+from cost_model.transformer_h.store import card_path, write_trained
+from cost_model.transformer_h.trained import Card, Trained
+from cost_model.transformer_h.training import Settings, folds_of, train, trusted
+from design.errors import InputError
+from design.hls import TARGETS
+from frontends.hls_results import KernelTable, family_of, read_results, result_names
+
+MEMBERS = 4
+FEWEST_PARTS = 4  # of the families, of which each member holds one out
+
+
+def train_members(
+    lessons: Sequence[Lesson],
+    settings: Settings,
+    members: int,
+    seed: int,
+    validation: Sequence[str] = (),
+    command: str = "",
+    progress: Callable[[str], None] = lambda line: None,
+) -> Trained:
+    """Models of the seeds from `seed` on; unless `validation` names families to hold out, each holds out another part
+    of them. Raises InputError as `train` does."""
+    found = []
+    parts = [tuple(validation)] if validation else folds_of(lessons, max(members, FEWEST_PARTS), seed)
+    for number in range(members):
+        held = parts[number % len(parts)]
+        progress(f"member {number + 1} of {members}, held out: {', '.join(held)}")
+        found.append(train(lessons, settings, held, seed + number, progress))
+    families = tuple(sorted({lesson.family for lesson in lessons}))
+    digests = tuple(sorted({lesson.digest for lesson in lessons}))
+    return Trained(trusted(found), Card(families, digests, seed, command))
+
+
+def read_tables(data: Path, tests: Sequence[str] = ()) -> list[KernelTable]:
+    """The tables of all known tool versions but those of the families `tests`. Raises InputError as `read_results`."""
+    tables = []
+    for tool, names in result_names(data).items():
+        kept = [name for name in names if family_of(name) not in tests]
+        if tool in TARGETS and kept:
+            tables += read_results(data, tool, kept)
+    return tables
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cost_model.transformer_h.train", description="Train Transformer-H."
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder or archive of tool results")
+    parser.add_argument("--out", type=Path, required=True, help="file for the weights; a card is written beside it")
+    parser.add_argument("--tests", default="", help="families that are kept out, by comma")
+    parser.add_argument("--validation", default="", help="families that say when to stop, by comma")
+    parser.add_argument("--members", type=int, default=MEMBERS, help="models whose answers are averaged")
+    parser.add_argument("--steps", type=int, default=Settings().steps, help="most steps of a model")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(arguments)
+    for name in ("members", "steps"):
+        if getattr(given, name) < 1:
+            raise InputError(f"--{name}", f"is {getattr(given, name)}", "at least 1")
+    if given.seed < 0:
+        raise InputError("--seed", f"is {given.seed}", "at least 0")
+    tests, validation = ([name for name in text.split(",") if name] for text in (given.tests, given.validation))
+
+    began = time.process_time()
+
+    def progress(line: str) -> None:
+        print(f"{time.process_time() - began:7.1f} s  {line}", flush=True)
+
+    lessons = lessons_of(read_tables(given.data, tests), progress)
+    settings = Settings(steps=given.steps)
+    command = (
+        f"python -m cost_model.transformer_h.train --data {given.data.name} --tests {given.tests} "
+        f"--validation {given.validation} --members {given.members} --steps {given.steps} --seed {given.seed}"
+    )
+    trained = train_members(lessons, settings, given.members, given.seed, validation, command, progress)
+    write_trained(trained, given.out)
+    progress(f"wrote {given.out} and {card_path(given.out).name}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(str(error))
