@@ -27,6 +27,7 @@ from evaluators.estimate import EstimatePredictor
 from evaluators.predictor import METRICS, Predictor
 from evaluators.scoring.protocol import LEAST_ROWS, seeds_of, truth_of, why_skipped, with_cycles
 from evaluators.scoring.table import UNITS, heading, score_table
+from evaluators.shipped import language_model, transformer_h
 from frontends.hls_results import KernelTable, family_of, read_results, result_names
 
 FILE = "metrics.json"
@@ -41,15 +42,10 @@ class Judged:
     skipped: dict[str, str]
 
 
-def _language_model(settings: Settings) -> Predictor:
-    from evaluators.language_model import predictor_from
-
-    return predictor_from(settings["checkpoint"])
-
-
 PREDICTORS: dict[str, Callable[[Settings], Predictor]] = {
     "estimate": lambda settings: EstimatePredictor(),
-    "lm": _language_model,
+    "lm": lambda settings: language_model(settings["checkpoint"]),
+    "transformer-h": lambda settings: transformer_h(settings["checkpoint"]),
 }
 
 

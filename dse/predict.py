@@ -15,6 +15,7 @@ from design.hls import TARGETS, batch_of, hls_schema
 from design.loop_nest import PIPELINE, Kernel
 from dse.run_directory import write_whole
 from dse.settings import Settings
+from evaluators.shipped import language_model
 from frontends.c_kernel import read_kernel
 
 FILE = "prediction.json"
@@ -24,13 +25,11 @@ METRICS = ("cycles", "lut", "ff", "dsp", "bram")
 def predict_as(settings: Settings, out: Path) -> int:
     """Predicts the design that --set names, prints it and writes `prediction.json`. Returns an exit code. Raises
     InputError for an unusable kernel, design or checkpoint."""
-    from evaluators.language_model import predictor_from
-
     if settings["kernel"] is None:
         raise InputError("--kernel", "is missing", "a C file with loop directives")
     kernel = read_kernel(Path(settings["kernel"]))
     batch = chosen(kernel, settings["tool-version"], settings["set"] or ())
-    predictor = predictor_from(settings["checkpoint"])
+    predictor = language_model(settings["checkpoint"])
     evaluator = predictor.fitted(kernel, TARGETS[settings["tool-version"]], None, settings["seed"])
     answer = evaluator.evaluate(batch, seed=settings["seed"])
     digits = evaluator.digits(batch)

@@ -170,7 +170,10 @@ OPTIONS = (
     Option("labels", "0,20", listing(whole(0, 10**6)), "known results of the kernel to score with (evaluate)"),
     Option("recipe", "config/lm/tiny.json", plain, "how a model is made (train)"),
     Option(
-        "checkpoint", "", maybe(plain), "trained model (--evaluator lm, predict; default: config/lm/tiny.safetensors)"
+        "checkpoint",
+        "",
+        maybe(plain),
+        "trained model (predict; --evaluator lm, transformer-h; default: shipped)",
     ),
     Option("set", "", maybe(listing(plain)), "the design as PARAMETER=VALUE,.. (predict); the rest is off, or 1"),
     Option("train-data", "", maybe(plain), "results that the baselines learn from (evaluate; default: --data)"),
@@ -209,9 +212,10 @@ OPTIONS = (
     Option(
         "evaluator",
         "auto",
-        choice("auto", "roofline", "buffered", "estimate", "lm", "truth"),
+        choice("auto", "roofline", "buffered", "estimate", "lm", "transformer-h", "truth"),
         "what says the cost of a design; auto: of nmp roofline for one objective that it knows, else buffered; of hls "
-        "estimate, analytic and of low fidelity; lm: a numeric language model; truth: --truth itself",
+        "estimate, analytic and of low fidelity; lm: a numeric language model; transformer-h: a regressor (evaluate); "
+        "truth: --truth itself",
     ),
     Option("technology", "config/technology/hybrid-bonding.json", plain, "energy and area constants"),
     Option(

@@ -1,9 +1,9 @@
 """Trains a Transformer-H on results of tools:
 
-python -m cost_model.transformer_h.train --data hlsyn.tar.gz --tests bicg,doitgen,gemver,stencil,syr2k \\
-    --out runs/transformer_h.safetensors
+python -m cost_model.transformer_h.train --data hlsyn.tar.gz --out runs/transformer_h.safetensors
 
-The families of `--tests` are left out: their results are not even read. Each member holds other families out, which say
+The held-out families of `config/hls/split.json` (`--split` names another file) are left out: their results are not even
+read, and copies of their kernels are refused. Each member holds other families out, which say
 when to stop and how far to trust it, unless `--validation` names them.
 """
 
@@ -15,13 +15,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cost_model.corpus.records import gather
+from cost_model.corpus.split import SPLIT, read_split
 from cost_model.transformer_h.lessons import Lesson, lessons_of
 from cost_model.transformer_h.store import card_path, write_trained
 from cost_model.transformer_h.trained import Card, Trained
 from cost_model.transformer_h.training import Settings, folds_of, train, trusted
 from design.errors import InputError
-from design.hls import TARGETS
-from frontends.hls_results import KernelTable, family_of, read_results, result_names
+from frontends.hls_results import KernelTable
 
 MEMBERS = 4
 FEWEST_PARTS = 4  # of the families, of which each member holds one out
@@ -49,14 +50,9 @@ def train_members(
     return Trained(trusted(found), Card(families, digests, seed, command))
 
 
-def read_tables(data: Path, tests: Sequence[str] = ()) -> list[KernelTable]:
-    """The tables of all known tool versions but those of the families `tests`. Raises InputError as `read_results`."""
-    tables = []
-    for tool, names in result_names(data).items():
-        kept = [name for name in names if family_of(name) not in tests]
-        if tool in TARGETS and kept:
-            tables += read_results(data, tool, kept)
-    return tables
+def read_tables(data: Path, split: Path = SPLIT) -> list[KernelTable]:
+    """The tables of all known tool versions but those that a split holds out. Raises InputError as `gather` does."""
+    return [record.table for record in gather(data, read_split(split)).records]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder or archive of tool results")
     parser.add_argument("--out", type=Path, required=True, help="file for the weights; a card is written beside it")
-    parser.add_argument("--tests", default="", help="families that are kept out, by comma")
+    parser.add_argument("--split", type=Path, default=SPLIT, help="file that says which families are held out")
     parser.add_argument("--validation", default="", help="families that say when to stop, by comma")
     parser.add_argument("--members", type=int, default=MEMBERS, help="models whose answers are averaged")
     parser.add_argument("--steps", type=int, default=Settings().steps, help="most steps of a model")
@@ -77,17 +73,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise InputError(f"--{name}", f"is {getattr(given, name)}", "at least 1")
     if given.seed < 0:
         raise InputError("--seed", f"is {given.seed}", "at least 0")
-    tests, validation = ([name for name in text.split(",") if name] for text in (given.tests, given.validation))
+    validation = [name for name in given.validation.split(",") if name]
 
     began = time.process_time()
 
     def progress(line: str) -> None:
         print(f"{time.process_time() - began:7.1f} s  {line}", flush=True)
 
-    lessons = lessons_of(read_tables(given.data, tests), progress)
+    lessons = lessons_of(read_tables(given.data, given.split), progress)
     settings = Settings(steps=given.steps)
     command = (
-        f"python -m cost_model.transformer_h.train --data {given.data.name} --tests {given.tests} "
+        f"python -m cost_model.transformer_h.train --data {given.data.name} --split {given.split.name} "
         f"--validation {given.validation} --members {given.members} --steps {given.steps} --seed {given.seed}"
     )
     trained = train_members(lessons, settings, given.members, given.seed, validation, command, progress)

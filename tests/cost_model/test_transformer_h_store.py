@@ -99,15 +99,22 @@ def test_well_signed_nonsense_is_refused(tmp_path: Path) -> None:
             read_trained(path)
 
 
+def _split(folder: Path, *families: str) -> str:
+    path = folder / f"{'-'.join(families)}.json"
+    path.write_text(json.dumps({"test_families": list(families), "why": "a test"}))
+    return str(path)
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Progress in lines, a model that can be read and has not seen what it was not to; one line for nonsense."""
     data, out = usual(tmp_path / "data"), tmp_path / "model.safetensors"
     usual_arguments = ["--data", str(data), "--out", str(out), "--steps", "2", "--members", "1"]
-    main([*usual_arguments, "--tests", "twice", "--validation", "dot"])
+    main([*usual_arguments, "--split", _split(tmp_path, "twice"), "--validation", "dot"])
     assert "held-out error" in capsys.readouterr().out
     found = read_trained(out)
     assert found.card.families == ("dot", "scale") and found.members[0].validation == ("dot",)
-    for arguments in (["--members", "0"], ["--seed", "-1"], ["--validation", "nobody"], ["--tests", "dot,scale,twice"]):
+    every = _split(tmp_path, "dot", "scale", "twice")
+    for arguments in (["--members", "0"], ["--seed", "-1"], ["--validation", "nobody"], ["--split", every]):
         with pytest.raises(InputError):
             main([*usual_arguments, *arguments])
     command = [

@@ -22,6 +22,7 @@ from dse.spaces.hls import HlsSpace
 from dse.spaces.listed import ListedSpace
 from evaluators.base import Evaluator
 from evaluators.estimate import EstimateEvaluator
+from evaluators.shipped import language_model
 from evaluators.truth.base import Truth
 from evaluators.truth.command import CommandTruth
 from evaluators.truth.recorded import Recorded
@@ -86,9 +87,7 @@ def _judge(
 ) -> Evaluator:
     name = settings["evaluator"]
     if name == "lm":
-        from evaluators.language_model import predictor_from
-
-        return predictor_from(settings["checkpoint"]).fitted(kernel, target, None, settings["seed"])
+        return language_model(settings["checkpoint"]).fitted(kernel, target, None, settings["seed"])
     if name in ("auto", "estimate"):
         return estimate
     if name == "truth":

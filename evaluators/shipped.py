@@ -1,0 +1,40 @@
+"""From a trained model's file to a predictor: the shipped file, or a user's. PyTorch is needed only for that."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from design.errors import InputError
+
+if TYPE_CHECKING:
+    from evaluators.lm import LmPredictor
+    from evaluators.transformer_h import TransformerHPredictor
+
+CONFIG = Path(__file__).resolve().parents[1] / "config"
+LANGUAGE_MODEL = CONFIG / "lm" / "tiny.safetensors"
+TRANSFORMER_H = CONFIG / "transformer_h" / "model.safetensors"
+
+
+def language_model(path: str | None) -> LmPredictor:
+    """Of a checkpoint that `--execution-type train` wrote; None: the shipped one. Raises InputError for a file that is
+    not of this kind, and where PyTorch is not installed."""
+    _need_torch("lm")
+    from cost_model.lm.checkpoint import load
+    from evaluators.lm import LmPredictor
+
+    return LmPredictor(load(LANGUAGE_MODEL if path is None else Path(path)))
+
+
+def transformer_h(path: str | None) -> TransformerHPredictor:
+    """Of weights that `python -m cost_model.transformer_h.train` wrote; None: the shipped ones. Raises as above."""
+    _need_torch("transformer-h")
+    from evaluators.transformer_h import TransformerHPredictor
+
+    return TransformerHPredictor.read(TRANSFORMER_H if path is None else Path(path))
+
+
+def _need_torch(name: str) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise InputError("--evaluator", f"{name} needs PyTorch", "pip install -r requirements.txt")
