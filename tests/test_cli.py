@@ -166,6 +166,7 @@ FLAGS = {
     "prompt beyond the context": ["--input-seq-len", "4096"],
     "unknown objective": ["--objectives", "beauty"],
     "unanswered objective": ["--evaluator", "roofline", "--objectives", "edp"],
+    "evaluator of another space": ["--evaluator", "lm"],
     "repeated objective": ["--objectives", "latency_s,latency_s"],
     "bad direction": ["--objectives", "up:latency_s"],
     "unknown algorithm": ["--algorithm", "magic"],

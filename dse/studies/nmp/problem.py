@@ -10,6 +10,7 @@ from cost_model.operator_model import OperatorModel
 from cost_model.technology import Constants, Technology, read_technology
 from design.core import Objective
 from design.device import HardwareSpace, Platform, Processors
+from design.errors import InputError
 from design.metrics import parse_objectives, possible_metrics
 from design.transformer import Usage, layer_workload, read_graph, read_shape
 from design.workload import Workload
@@ -113,6 +114,8 @@ def _judge(settings: Settings, parts: Parts) -> tuple[NmpEvaluator, tuple[Object
         evaluator = EVALUATORS["roofline"](parts)
         single = text.strip().removeprefix("min:").removeprefix("max:")
         name = "roofline" if single in possible_metrics(list(evaluator.metrics)) else "buffered"
+    if name not in EVALUATORS:
+        raise InputError("--evaluator", f"{name} with --space nmp", f"auto, {', '.join(EVALUATORS)}")
     evaluator = EVALUATORS[name](parts)
     return evaluator, parse_objectives(text, list(evaluator.metrics), evaluator.name)
 
