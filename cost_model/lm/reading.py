@@ -18,13 +18,14 @@ from cost_model.lm.distribution import Distribution
 from cost_model.lm.examples import Prompts
 from cost_model.lm.grammar import NONE, ROOT, Grammar
 from cost_model.lm.layout import Layout
-from cost_model.lm.tiny import Memory, Tiny
+from cost_model.lm.tiny import Notebook, Shared, Tiny
 from cost_model.prompt.design import METRICS
 from cost_model.prompt.tokens import IDS, PAD
 from design.core import Bools, Floats, Ints
 
 TOGETHER = 32  # designs of a micro-batch
-OPENED = (4, 10, 6)  # prefixes that are continued, level by level; the last for all further levels
+LONG = 1024  # tokens of a program, beyond which micro-batches are a quarter as large, for the sake of memory
+OPENED = (4, 8, 2)  # prefixes that are continued, level by level; the last for all further levels
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,11 @@ class Reader:
     def __init__(self, model: Tiny, grammar: Grammar, program: Ints) -> None:
         torch.set_num_threads(1)
         self.model, self.grammar = model.eval(), grammar
-        with torch.inference_mode():
-            self._program: Memory = model.program(torch.from_numpy(program))
         self._length = len(program)
+        self._together = TOGETHER if len(program) <= LONG else TOGETHER // 4
+        with torch.inference_mode():
+            self.memory = model.program(torch.from_numpy(program))
+        self._notebook: Notebook | None = None
 
     def read(self, prompts: Prompts) -> Reading:
         """All designs, in order."""
@@ -53,10 +56,10 @@ class Reader:
         cells: list[tuple[Floats, Floats, Floats]] = []
         valid = []
         with torch.inference_mode():
-            for first in range(0, len(prompts), TOGETHER):
-                rows = np.minimum(np.arange(first, first + TOGETHER), len(prompts) - 1)
+            for first in range(0, len(prompts), self._together):
+                rows = np.minimum(np.arange(first, first + self._together), len(prompts) - 1)
                 found, sound = self._batch(prompts.take(rows))
-                kept = min(TOGETHER, len(prompts) - first)
+                kept = min(self._together, len(prompts) - first)
                 cells.append(tuple(part[:kept] for part in found))  # type: ignore[arg-type]
                 valid.append(sound[:kept])
         low, high, share = (np.concatenate([cell[part] for cell in cells]) for part in range(3))
@@ -71,13 +74,14 @@ class Reader:
         return Reading(metrics, valid)
 
     def _batch(self, prompts: Prompts) -> tuple[tuple[Floats, Floats, Floats], Floats]:
-        """Cells (TOGETHER, metrics, cells) as low, high and share, and validity (TOGETHER,)."""
+        """Cells (batch, metrics, cells) as low, high and share, and validity (batch,)."""
         count, width = prompts.designs.shape
         layout = Layout(METRICS, 1)
         named = layout.tokens(prompts.designs, np.empty((count, len(METRICS), 0), dtype=np.int64))
         places = layout.places(self._length, prompts.lengths, width)
         mask = layout.mask(self._length, prompts.lengths, width)
-        states, design = self._behind([self._program], named, places, mask)
+        notebook = self._opened(width)
+        states = self._behind(notebook, named, places, mask)
         words = self.model.logits(states[:, -1], torch.tensor([IDS["no"], IDS["yes"]]))
         valid = torch.softmax(words.double(), dim=-1)[:, 1].numpy()
 
@@ -85,7 +89,7 @@ class Reader:
         share: Floats = np.ones((count, len(METRICS), 1))
         states = states[:, width:-1].unflatten(1, (len(METRICS), 1))
         visible = mask[:, width:-1]  # (count, metrics, remembered): what each open prefix has seen
-        memory, cells = [self._program, design], []
+        cells = []
         for level in range(self.grammar.codec.longest):
             children, shares = self._continued(prefixes, share, states)
             most = OPENED[min(level, len(OPENED) - 1)]
@@ -103,10 +107,7 @@ class Reader:
             parents = order // len(self.grammar.tokens)
             visible = self._seen(visible, parents, size)
             behind = self._length + prompts.lengths[:, None] + level + 1
-            states, own = self._behind(
-                memory, tokens, np.broadcast_to(behind, tokens.shape), np.ascontiguousarray(visible)
-            )
-            memory.append(own)
+            states = self._behind(notebook, tokens, np.broadcast_to(behind, tokens.shape), visible)
             states = states.unflatten(1, (len(METRICS), size))
         low, high, share = (np.concatenate([np.asarray(cell[part]) for cell in cells], axis=2) for part in range(3))
         return (low, high, share), valid
@@ -140,8 +141,19 @@ class Reader:
         itself = np.broadcast_to(np.eye(metrics * size, dtype=bool), (count, metrics * size, metrics * size))
         return np.concatenate([inherited, itself], axis=2)
 
-    def _behind(self, memory: list[Memory], tokens: Ints, places: Ints, mask: Bools) -> tuple[Tensor, Memory]:
-        return self.model.behind(memory, *(torch.from_numpy(np.ascontiguousarray(x)) for x in (tokens, places, mask)))
+    def _opened(self, width: int) -> Notebook:
+        """The notebook, on its first page behind the program."""
+        room = width + len(METRICS) * (1 + sum(OPENED[:-1]) + OPENED[-1] * self.grammar.codec.longest) + 1
+        if self._notebook is None:
+            self._notebook = Notebook(self.memory, self._together, room)
+        self._notebook.rewind()
+        return self._notebook
+
+    def _behind(self, notebook: Notebook, tokens: Ints, places: Ints, mask: Bools) -> Tensor:
+        parts = (torch.from_numpy(np.ascontiguousarray(part)) for part in (tokens, places, mask))
+        states = self.model.behind(notebook, *parts)
+        notebook.advance(tokens.shape[1])
+        return states
 
 
 def confidences(reader: Reader, prompts: Prompts, values: Mapping[str, float]) -> dict[str, list[tuple[str, float]]]:
@@ -157,13 +169,12 @@ def confidences(reader: Reader, prompts: Prompts, values: Mapping[str, float]) -
         answers[0, place, : len(kept)] = [IDS[token] for token in kept]
     width, program = prompts.designs.shape[1], len(prompts.program)
     with torch.inference_mode():
-        memory = model.eval().program(torch.from_numpy(prompts.program))
         parts = (
             layout.tokens(prompts.designs, answers),
             layout.places(program, prompts.lengths, width),
             layout.mask(program, prompts.lengths, width),
         )
-        states, _ = model.behind([memory], *(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
+        states = model.behind(Shared(reader.memory), *(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
         logits = model.logits(states[0, width:-1], torch.from_numpy(grammar.tokens)).double().numpy()
     found: dict[str, list[tuple[str, float]]] = {}
     for place, (metric, tokens) in enumerate(zip(METRICS, said, strict=True)):

@@ -8,8 +8,8 @@ program and what of itself comes before.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,56 @@ from cost_model.prompt.tokens import DIGITS, IDS, VOCABULARY
 WORTH = 8  # numbers that say what a digit or an exponent is worth
 Pair = tuple[Tensor, Tensor]  # keys and values, (batch, heads, tokens, size) each
 Memory = list[Pair]  # of all layers
+
+
+class Past(Protocol):
+    """What tokens stand behind."""
+
+    def joined(self, layer: int, keys: Tensor, values: Tensor) -> Pair:
+        """All keys and values (batch, heads, remembered + tokens, size) of a layer, those of new tokens last."""
+        ...
+
+
+class Shared:
+    """One program, remembered once for a whole batch; without one, nothing."""
+
+    def __init__(self, program: Memory | None) -> None:
+        self._program = program
+
+    def joined(self, layer: int, keys: Tensor, values: Tensor) -> Pair:
+        """See `Past`."""
+        if self._program is None:
+            return keys, values
+        earlier = [part.expand(len(keys), -1, -1, -1) for part in self._program[layer]]
+        return torch.cat([earlier[0], keys], dim=2), torch.cat([earlier[1], values], dim=2)
+
+
+class Notebook:
+    """Room for a batch of so many, into which tokens are written where they stay: nothing is copied when more follow.
+    The program stands at the beginning and is written once."""
+
+    def __init__(self, program: Memory, batch: int, tokens: int) -> None:
+        heads, length, size = program[0][0].shape[1:]
+        self._program = self.length = length
+        self._pages = [tuple(torch.empty(batch, heads, length + tokens, size) for _ in pair) for pair in program]
+        for page, pair in zip(self._pages, program, strict=True):
+            for room, part in zip(page, pair, strict=True):
+                room[:, :, :length] = part
+
+    def rewind(self) -> None:
+        """Forget all but the program."""
+        self.length = self._program
+
+    def advance(self, tokens: int) -> None:
+        """Keep the tokens that were written last; the next ones are written behind them."""
+        self.length += tokens
+
+    def joined(self, layer: int, keys: Tensor, values: Tensor) -> Pair:
+        """See `Past`."""
+        end = self.length + keys.shape[2]
+        first, second = self._pages[layer]
+        first[:, :, self.length : end], second[:, :, self.length : end] = keys, values
+        return first[:, :, :end], second[:, :, :end]
 
 
 @dataclass(frozen=True)
@@ -90,25 +140,20 @@ class Tiny(nn.Module):
             x = block.finish(x, functional.scaled_dot_product_attention(queries, keys, values))
         return memory
 
-    def behind(self, memory: Sequence[Memory], tokens: Tensor, places: Tensor, mask: Tensor) -> tuple[Tensor, Memory]:
-        """States (batch, tokens, width) of tokens (batch, tokens) behind what `memory` holds, and their own memory.
+    def behind(self, past: Past, tokens: Tensor, places: Tensor, mask: Tensor) -> Tensor:
+        """States (batch, tokens, width) of tokens (batch, tokens) behind what `past` remembers.
 
-        Of each memory the batch is as large as that of the tokens, or 1 and shared by all. `places` (batch, tokens) are
-        positions; `mask` (batch, tokens, remembered + tokens) says who sees whom.
+        `places` (batch, tokens) are positions; `mask` (batch, tokens, remembered + tokens) says who sees whom.
         """
         x = self.drop(self._embedded(tokens))
         turn = self._turn(places)
         turn = (turn[0][:, None], turn[1][:, None])
-        found = []
         for layer, block in enumerate(self._layers):
             queries, keys, values = block.project(x, turn)
-            found.append((keys, values))
-            earlier = [tuple(part.expand(len(tokens), -1, -1, -1) for part in each[layer]) for each in memory]
-            all_keys = torch.cat([*(pair[0] for pair in earlier), keys], dim=2)
-            all_values = torch.cat([*(pair[1] for pair in earlier), values], dim=2)
-            seen = functional.scaled_dot_product_attention(queries, all_keys, all_values, attn_mask=mask[:, None])
-            x = block.finish(x, seen)
-        return self.last(x), found
+            keys, values = past.joined(layer, keys, values)
+            x = block.finish(x, functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask[:, None]))
+        found: Tensor = self.last(x)
+        return found
 
     def logits(self, states: Tensor, tokens: Tensor) -> Tensor:
         """How likely each of some tokens (k,) is to follow, (..., k), up to a constant."""

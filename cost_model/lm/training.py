@@ -21,7 +21,7 @@ from cost_model.lm.examples import Examples
 from cost_model.lm.layout import Layout
 from cost_model.lm.numerals import first_places, numerals
 from cost_model.lm.recipe import Recipe
-from cost_model.lm.tiny import Memory, Tiny
+from cost_model.lm.tiny import Shared, Tiny
 from cost_model.numbers import Codec
 from cost_model.prompt.design import METRICS
 from cost_model.prompt.tokens import IDS
@@ -120,8 +120,8 @@ class Trainer:
         if not program:
             places = places + first_places(len(rows), (self.recipe.seed, self.step), self.recipe.context // 8)[:, None]
         mask = self.layout.mask(program, prompts.lengths, width)
-        memory: list[Memory] = [self.model.program(torch.from_numpy(prompts.program))] if program else []
-        states, _ = self.model.behind(memory, *(torch.from_numpy(each) for each in (tokens, places, mask)))
+        past = Shared(self.model.program(torch.from_numpy(prompts.program)) if program else None)
+        states = self.model.behind(past, *(torch.from_numpy(each) for each in (tokens, places, mask)))
         states = states[:, width:]
         alphabet = torch.tensor([IDS[token] for token in self.codec.alphabet])
         logits = self.model.logits(states[:, :-1], alphabet).view(len(rows), len(METRICS), self.layout.longest, -1)

@@ -15,6 +15,7 @@ from cost_model.lm.examples import Prompts
 from cost_model.lm.grammar import NONE, ROOT, Grammar
 from cost_model.lm.layout import Layout
 from cost_model.lm.reading import OPENED, TOGETHER, Reader, confidences
+from cost_model.lm.tiny import Shared
 from cost_model.numbers import Codec, PlainDigits, Scientific
 from cost_model.prompt.design import METRICS
 from cost_model.prompt.tokens import IDS
@@ -43,7 +44,7 @@ def brute_force(prompts: Prompts, codec: Codec, metric: str, tokens: tuple[str, 
         own = torch.ones(text.shape[1], text.shape[1], dtype=torch.bool).tril()[None]
         with torch.inference_mode():
             memory = model.program(torch.from_numpy(prompts.program))
-            states, _ = model.behind([memory], text, places, torch.cat([ahead, own], dim=2))
+            states = model.behind(Shared(memory), text, places, torch.cat([ahead, own], dim=2))
             options = codec.allowed(tokens[:step])
             shares = torch.softmax(model.logits(states[0, -1], torch.tensor([IDS[o] for o in options])).double(), 0)
         found.append(float(shares[options.index(token)]))
