@@ -22,6 +22,7 @@ from dse.report.scores import print_scores
 from dse.run_directory import write_whole
 from dse.settings import Settings
 from evaluators.baselines import baselines
+from evaluators.conformal import ConformalPredictor
 from evaluators.estimate import EstimatePredictor
 from evaluators.predictor import METRICS, Predictor
 from evaluators.scoring.protocol import LEAST_ROWS, seeds_of, truth_of, why_skipped, with_cycles
@@ -137,14 +138,15 @@ def scores(
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """What `metrics.json` holds but for the paths: the predictor's table by label counts, the same of each baseline,
-    and what makes the figures repeatable."""
+    and what makes the figures repeatable. Intervals of baselines are conformal, from labels alone: a prior would take
+    refits without each family, minutes of them."""
     result: dict[str, Any] = score_table(predictor, judged.tables, label_counts, seed, progress)
     first = judged.tables[0]
     compared: dict[str, Any] | None = None
     why: str | None = None
     learned: set[str] = set()
     try:
-        rivals = baselines(judged.training, judged.tables, seed, progress)
+        rivals = [ConformalPredictor(one) for one in baselines(judged.training, judged.tables, seed, progress)]
     except InputError as error:  # nothing is left to learn from
         why = str(error)
     else:
