@@ -20,7 +20,7 @@ from design.core import key_bytes
 from design.hls import TARGETS, Target
 from design.loop_nest import Kernel
 from evaluators.base import Evaluator
-from evaluators.baselines import BASELINES, baselines
+from evaluators.baselines import baselines
 from evaluators.conformal import ConformalPredictor
 from evaluators.estimate import EstimatePredictor
 from evaluators.lessons import COUNTS, Lesson, lesson, prior_of
@@ -84,8 +84,9 @@ def measure(name: str, tables: list[KernelTable]) -> None:
 def _print(who: str, tool: str, count: int, scores: list[KernelScore]) -> None:
     cells = []
     for metric in METRICS:
-        held, wide = ([score.blocks[metric][field] for score in scores] for field in ("coverage_90", "width_90"))
-        if any(value is None for value in held):
+        blocks = [score.blocks[metric] for score in scores]
+        held, wide = ([b[field] for b in blocks if b[field] is not None] for field in ("coverage_90", "width_90"))
+        if not held:
             continue
         low, high = np.min(held), np.quantile(held, 0.1)
         cells.append(
@@ -105,7 +106,7 @@ def main() -> None:
     for tool, names in result_names(given.data).items():
         kept = [name for name in names if family_of(name) not in tests]
         tables += [t for t in read_results(given.data, tool, kept) if not why_skipped(t, COUNTS)]
-    print(f"{len(tables)} tables of {len({t.family for t in tables})} families, of {len(BASELINES)} baselines and more")
+    print(f"{len(tables)} tables of {len({t.family for t in tables})} families")
     print("metric: mean over kernels of what intervals hold (least, a tenth of kernels below), width mean and median")
     for name in given.predictors.split(","):
         measure(name, tables)
