@@ -20,67 +20,74 @@ from design.errors import InputError
 from design.hls import Target
 from design.loop_nest import Kernel
 from evaluators.base import Evaluator
-from evaluators.difficulty import difficulty
 from evaluators.estimate import UTILISATION
 from evaluators.predictor import METRICS, VALID, FittedOn, Labelled, Predictor
+from evaluators.residuals import FOLDS, PLAIN, Terms, left_out
 from evaluators.scoring.figures import CYCLES, LEVEL
-from evaluators.scoring.figures import target as y_of
 
 VERSION = "1"
-FOLDS = 5  # at most; with fewer labels each is a fold
 WIDEST = 64.0  # in y, a factor of 2**128: wider than any number that tools give
 NOTHING = FittedOn()
 
 
 @dataclass(frozen=True)
 class WithPrior(FittedOn):
-    """What the predictor `inner` learned from, and the kernels of a prior."""
+    """What the predictor `inner` learned from, and the kernels of a prior; `families` and `digests` are of both."""
 
     inner: FittedOn = NOTHING
+    prior_families: frozenset[str] = frozenset()
+    prior_digests: frozenset[str] = frozenset()
 
     def saw(self, family: str, digest: str) -> bool:
         """Whether a kernel, or one of its family, was among either."""
-        return self.inner.saw(family, digest) or family in self.families or digest in self.digests
+        return self.inner.saw(family, digest) or family in self.prior_families or digest in self.prior_digests
 
 
 class ConformalPredictor:
     """A predictor that answers as `inner` does, with intervals at `level` for METRICS.
 
     A metric for which labels and prior are too few keeps the interval of `inner`, if it has one. `normalised`: within
-    a kernel, intervals are wider for designs on which `inner` is less sure (`difficulty.py`). Raises InputError for a
-    prior that was made with another predictor or the other setting.
+    a kernel with labels, intervals are wider for designs on which `inner` is less sure (`difficulty.py`). Labels are
+    left out in at most so many `folds`. Raises InputError for a prior that was made with another predictor or the
+    other setting.
     """
 
     def __init__(
-        self, inner: Predictor, prior: Prior | None = None, level: float = LEVEL, normalised: bool = False
+        self,
+        inner: Predictor,
+        prior: Prior | None = None,
+        level: float = LEVEL,
+        normalised: bool = False,
+        folds: int = FOLDS,
     ) -> None:
         if prior is not None and prior.who != who(inner, normalised):
             raise InputError(f"prior of '{prior.who}'", "is not the predictor's", f"one of '{who(inner, normalised)}'")
-        self.inner, self.prior, self.level, self.normalised = inner, prior, level, normalised
+        self.inner, self.prior, self.level, self.normalised, self.folds = inner, prior, level, normalised, folds
         self.name = inner.name
         known = "" if prior is None else f",prior {_digest(repr(sorted(prior.shapes.items())))}"
-        self.version = f"{inner.version}+conformal-{VERSION}({level:g}{',normalised' if normalised else ''}{known})"
+        set_to = f"{level:g},{folds} folds{',normalised' if normalised else ''}"
+        self.version = f"{inner.version}+conformal-{VERSION}({set_to}{known})"
         self.fitted_on = inner.fitted_on
         if prior is not None:
             self.fitted_on = WithPrior(
                 inner.fitted_on.families | prior.families,
                 inner.fitted_on.digests | prior.digests,
                 inner.fitted_on,
+                prior.families,
+                prior.digests,
             )
 
     def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
         """See `Predictor`. Labels cost as many fits of `inner` as there are folds, beside its own."""
         evaluator = self.inner.fitted(kernel, target, labels, seed)
-        residuals: Mapping[str, Floats] = dict.fromkeys(METRICS, np.empty(0))
-        if labels is not None:
-            residuals = left_out(self.inner, kernel, target, labels, seed, self.normalised)
+        residuals, terms = left_out(self.inner, kernel, target, labels, seed, self.normalised, self.folds)
         widths = {}
         for metric in METRICS:
             if metric in evaluator.metrics:
                 shape = None if self.prior is None else self.prior.shape(metric, len(residuals[metric]))
                 widths[metric] = width(residuals[metric], self.level, shape)
         finite = {metric: half for metric, half in widths.items() if np.isfinite(half)}
-        return ConformalEvaluator(evaluator, target, finite, self.level, self.normalised) if finite else evaluator
+        return ConformalEvaluator(evaluator, target, finite, self.level, terms) if finite else evaluator
 
 
 class ConformalEvaluator:
@@ -89,11 +96,11 @@ class ConformalEvaluator:
     Other metrics keep their intervals if they are of the same level."""
 
     def __init__(
-        self, inner: Evaluator, target: Target, widths: Mapping[str, float], level: float, normalised: bool = False
+        self, inner: Evaluator, target: Target, widths: Mapping[str, float], level: float, terms: Terms = PLAIN
     ) -> None:
         self._inner, self._target, self._widths = inner, target, dict(sorted(widths.items()))
-        self._level, self._normalised = level, normalised
-        self._said = f"conformal-{VERSION} {_digest(repr((self._widths, level, normalised)))}"
+        self._level, self._terms = level, terms
+        self._said = f"conformal-{VERSION} {_digest(repr((self._widths, level, terms)))}"
         self.name, self.version = inner.name, f"{inner.version}+{self._said}"
         self.metrics, self.fidelity = inner.metrics, inner.fidelity
 
@@ -110,8 +117,8 @@ class ConformalEvaluator:
         kept = answer.interval if abs(answer.level - self._level) < 1e-9 else {}
         interval, source = dict(kept), dict(answer.source)
         for metric, half in self._widths.items():
-            sigma = difficulty(answer, metric) if self._normalised else 1.0
-            interval[metric] = around(metric, answer.metrics[metric], half * sigma)
+            halves = half * self._terms.weight(answer, metric)
+            interval[metric] = around(metric, answer.metrics[metric], halves, self._terms.least.get(metric, 0.0))
             source[metric] = np.char.add(answer.source[metric], f"+{self._said}")
         if VALID in answer.metrics:
             unknown = np.isnan(answer.metrics[VALID])[:, None]
@@ -134,47 +141,15 @@ def who(inner: Predictor, normalised: bool) -> str:
     return f"{inner.name}, normalised" if normalised else inner.name
 
 
-def around(metric: str, values: Floats, half: float | Floats) -> Floats:
+def around(metric: str, values: Floats, half: float | Floats, least: float = 0.0) -> Floats:
     """(n, 2) the ends of intervals of half-widths `half`, (n,) or one for all, in y around `values` (n,). Cycles stay
-    above 0, counts at 0 or above, and values lie within."""
+    above 0, counts at 0 or above, and values lie within. Of counts nothing is reported between 0 and `least`: an
+    interval that starts there starts at 0, and one that ends there has nothing above its value."""
     one = 0.0 if metric == CYCLES else 1.0
     factor = np.exp2(2 * np.minimum(half, WIDEST))
     low, high = (one + values) / factor - one, (one + values) * factor - one
+    low, high = np.where(low <= least, 0.0, low), np.where(high < least, values, high)
     return np.stack([np.minimum(np.maximum(low, 0.0), values), np.maximum(high, values)], axis=1)
-
-
-def residuals_of(evaluator: Evaluator, designs: Labelled, normalised: bool, seed: int) -> dict[str, Floats]:
-    """Truth less prediction in y by metric, (n,), over the difficulty if `normalised`; NaN where either is unknown."""
-    answer, found = evaluator.evaluate(designs.batch, seed=seed), {}
-    for metric in METRICS:
-        found[metric] = np.full(len(designs), np.nan)
-        if metric in answer.metrics:
-            sigma = difficulty(answer, metric) if normalised else 1.0
-            found[metric] = (y_of(metric, designs.truth[metric]) - y_of(metric, answer.metrics[metric])) / sigma
-    return found
-
-
-def left_out(
-    inner: Predictor, kernel: Kernel, target: Target, labels: Labelled, seed: int, normalised: bool
-) -> dict[str, Floats]:
-    """Residuals of labels by metric, (m,), each by a predictor adapted to the labels of the other folds. Labels without
-    an answer are left out, and all of them if there is but one."""
-    count = len(labels)
-    found = {metric: np.full(count, np.nan) for metric in METRICS}
-    folds = min(FOLDS, count)
-    place = np.random.default_rng(seed).permutation(count) % max(folds, 1)
-    for number in range(folds if folds > 1 else 0):
-        out = np.flatnonzero(place == number)
-        evaluator = inner.fitted(kernel, target, some(labels, np.flatnonzero(place != number)), seed)
-        for metric, values in residuals_of(evaluator, some(labels, out), normalised, seed).items():
-            found[metric][out] = values
-    return {metric: values[np.isfinite(values)] for metric, values in found.items()}
-
-
-def some(labels: Labelled, rows: Rows) -> Labelled:
-    """The labels of the given rows."""
-    truth = {metric: values[rows] for metric, values in labels.truth.items()}
-    return Labelled(labels.batch.take(rows), truth, labels.valid[rows])
 
 
 def _digest(text: str) -> str:

@@ -7,19 +7,27 @@ import numpy as np
 from design.core import Evaluation, Floats
 from evaluators.scoring.figures import target as y_of
 
-LEAST = 0.05  # in y: nobody is surer than that
+EASE = 2.0  # usual spreads that are added to a design's: one that seems certain may be wrong too
 
 
 def difficulty(answer: Evaluation, metric: str) -> Floats:
-    """(n,) in y, at least LEAST: the spread of the samples of a metric, else half of its interval, else 1 throughout.
-    Each row's is its own, whatever rows are beside it."""
+    """(n,) in y: the spread of the samples of a metric, else half of its interval, else 0. Each row's is its own,
+    whatever rows are beside it."""
     with np.errstate(all="ignore"):
         if metric in answer.samples:
             return _spread(y_of(metric, answer.samples[metric]))
         if metric in answer.interval:
             low, high = y_of(metric, answer.interval[metric]).T
-            return _at_least(np.abs(high - low) / 2)
-    return np.ones(len(answer))
+            half: Floats = np.abs(high - low) / 2
+            return np.where(np.isfinite(half), half, 0.0)
+    return np.zeros(len(answer))
+
+
+def relative(spread: Floats, usual: float) -> Floats:
+    """(n,) how difficult designs are beside one of the `usual` spread (above 0), which is 1. The spread alone, without
+    EASE, made intervals wider than none at all."""
+    found: Floats = (spread + EASE * usual) / ((1 + EASE) * usual)
+    return found
 
 
 def _spread(y: Floats) -> Floats:
@@ -30,8 +38,5 @@ def _spread(y: Floats) -> Floats:
     y = np.where(known, y, 0.0)
     mean = sum(y.T, np.zeros(len(y))) / count
     square = sum(((column - mean) ** 2 * there for column, there in zip(y.T, known.T, strict=True)), np.zeros(len(y)))
-    return _at_least(np.sqrt(square / count))
-
-
-def _at_least(sizes: Floats) -> Floats:
-    return np.maximum(np.where(np.isfinite(sizes), sizes, LEAST), LEAST)
+    found: Floats = np.sqrt(square / count)
+    return found

@@ -15,8 +15,9 @@ import numpy as np
 
 from cost_model.conformal.prior import Prior, Seen, Shape, shape_of
 from cost_model.tables.leaks import apart
-from evaluators.conformal import left_out, residuals_of, who
+from evaluators.conformal import who
 from evaluators.predictor import METRICS, Predictor
+from evaluators.residuals import left_out, residuals_of
 from evaluators.scoring.protocol import label_rows, seeds_of, truth_of, why_skipped, with_cycles
 from frontends.hls_results import KernelTable
 
@@ -68,13 +69,11 @@ def lesson(
             rest = truth_of(table.take(np.setdiff1d(with_cycles(table), rows)))
             labels = truth_of(table.take(rows)) if count else None
             evaluator = predictor.fitted(table.kernel, table.target, labels, draw)
-            own = None
-            if labels is not None:
-                own = left_out(predictor, table.kernel, table.target, labels, draw, normalised)
-            for metric, values in residuals_of(evaluator, rest, normalised, draw).items():
+            own, terms = left_out(predictor, table.kernel, table.target, labels, draw, normalised)
+            for metric, values in residuals_of(evaluator, rest, terms, draw).items():
                 known = values[np.isfinite(values)]
                 if len(known):
-                    seen[count][metric].append((np.empty(0) if own is None else own[metric], known))
+                    seen[count][metric].append((own[metric], known))
     return Lesson(table.family, table.kernel.digest, seen)
 
 
