@@ -23,6 +23,7 @@ from dse.report.scores import print_scores
 from dse.run_directory import write_whole
 from dse.settings import Settings
 from evaluators.baselines import baselines
+from evaluators.conformal import ConformalPredictor
 from evaluators.estimate import EstimatePredictor
 from evaluators.predictor import METRICS, Predictor
 from evaluators.scoring.protocol import LEAST_ROWS, seeds_of, truth_of, why_skipped, with_cycles
@@ -31,6 +32,7 @@ from evaluators.shipped import language_model, transformer_h
 from frontends.hls_results import KernelTable, family_of, read_results, result_names
 
 FILE = "metrics.json"
+FOLDS = 4  # in which baselines leave labels out: each costs as much as adapting them
 
 
 @dataclass(frozen=True)
@@ -141,20 +143,24 @@ def scores(
     predictor: Predictor,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """What `metrics.json` holds but for the paths: the predictor's table by label counts, the same of each baseline,
-    and what makes the figures repeatable."""
+    """What `metrics.json` holds but for the paths: the predictor's table by label counts, the same of each baseline and
+    of the estimate, and what makes the figures repeatable. Intervals of baselines are conformal, from labels alone: a
+    prior would take refits without each family, minutes of them."""
     result: dict[str, Any] = score_table(predictor, judged.tables, label_counts, seed, progress)
     first = judged.tables[0]
     compared: dict[str, Any] | None = None
     why: str | None = None
     learned: set[str] = set()
     try:
-        rivals = baselines(judged.training, judged.tables, seed, progress)
+        fitted = baselines(judged.training, judged.tables, seed, progress)
     except InputError as error:  # nothing is left to learn from
         why = str(error)
     else:
+        rivals: list[Predictor] = [ConformalPredictor(one, folds=FOLDS) for one in fitted]
+        if predictor.name != "estimate":
+            rivals = [EstimatePredictor(), *rivals]
         compared = {rival.name: score_table(rival, judged.tables, label_counts, seed, progress) for rival in rivals}
-        learned = set(rivals[0].fitted_on.families)
+        learned = set(fitted[0].fitted_on.families)
     fidelity = predictor.fitted(first.kernel, first.target, None, seed).fidelity
     return result | {
         "evaluator": predictor.name,

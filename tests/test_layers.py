@@ -24,6 +24,7 @@ HOMES: dict[str, tuple[tuple[str, ...], int]] = {
     **dict.fromkeys(("pycparser", "pcpp"), (("frontends/c_kernel/",), 1)),
     "matplotlib": (("dse/report/", "ae/"), 1000),
     "sklearn": (("cost_model/tables/",), 1000),
+    "crepes": (("cost_model/conformal/",), 1),
     **dict.fromkeys(("torch", "transformers", "peft"), (("cost_model/", "frontends/"), 1000)),
 }
 GROUND_FLOOR = ("design", {"numpy", *sys.stdlib_module_names})

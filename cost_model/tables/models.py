@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from design.core import Bools, Floats
+from design.core import Bools, Floats, Ints
 
 MEDIAN, TREES, BOOSTING = "median", "extra-trees", "boosting"
 KINDS = (MEDIAN, TREES, BOOSTING)
@@ -85,7 +85,8 @@ def _boosting(x: Floats, y: Floats, seed: int) -> Regression:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     few = len(x) <= FEW
-    models = []
+    kept = _telling(x) if few else np.arange(x.shape[1])
+    x, models = x[:, kept], []
     for column in y.T:
         model = HistGradientBoostingRegressor(
             max_iter=60 if few else 100,
@@ -96,7 +97,15 @@ def _boosting(x: Floats, y: Floats, seed: int) -> Regression:
             random_state=seed,
         )
         models.append(_fitted(model, x, column))
-    return lambda features: np.stack([model(features) for model in models], axis=1)
+    return lambda features: np.stack([model(features[:, kept]) for model in models], axis=1)
+
+
+def _telling(x: Floats) -> Ints:
+    """Columns of (n, width) that are neither constant nor equal to an earlier one. Boosting takes the first of the best
+    splits, so that without the others it learns the same, in half the time where rows are few."""
+    _, first = np.unique(x, axis=1, return_index=True)
+    found = np.sort(first[np.ptp(x[:, first], axis=0) > 0])
+    return found if len(found) else np.arange(1)
 
 
 def _validity(kind: str, rows: Examples, seed: int) -> Callable[[Floats], Floats]:

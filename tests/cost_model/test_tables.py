@@ -118,6 +118,24 @@ def test_models_learn_and_adapt(kind: str, tables: list[KernelTable]) -> None:
         assert np.abs(adapt(model, few, 4).regression(rest) - truth).mean() < before
 
 
+def test_columns_that_tell_nothing_change_nothing() -> None:
+    """Boosting from few rows says the same, bit by bit, with columns that are constant or repeat an earlier one."""
+    rng = np.random.default_rng(5)
+    x, asked = rng.integers(0, 4, (20, 6)).astype(np.float64), rng.integers(0, 4, (200, 6)).astype(np.float64)
+    y = x[:, :2] @ rng.normal(size=(2, len(METRICS))) + rng.normal(size=(20, len(METRICS)))
+
+    def said(parts: list[int], constant: float) -> np.ndarray:
+        rows, wanted = (np.column_stack([t[:, parts], np.full(len(t), constant)]) for t in (x, asked))
+        valid = np.ones(len(rows), dtype=bool)
+        return fit(BOOSTING, Examples(rows, y, valid), 1).regression(wanted)
+
+    plain = said([0, 1, 2, 3, 4, 5], 0.0)
+    assert np.ptp(plain, axis=0).min() > 0
+    assert np.array_equal(said([0, 1, 0, 2, 3, 1, 4, 5, 5], 7.0), plain)
+    nothing = fit(BOOSTING, Examples(np.ones((20, 3)), y, np.ones(20, dtype=bool)), 1).regression(np.ones((2, 3)))
+    assert np.allclose(nothing, y.mean(axis=0))
+
+
 def test_what_is_learned_is_a_difference(tables: list[KernelTable]) -> None:
     """With a start that is the truth there is nothing left to learn, whatever the kernel."""
     rows = training_rows(FEATURES["directives"], [t for t in tables if t.family == "scale"])

@@ -75,6 +75,9 @@ def test_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
                 assert set(block[metric]) == set(FIELDS) and block[metric]["rmse_y"] > 0
                 assert block["kernels"]["scale"][metric] == block[metric]
     assert found["baselines"]["extra-trees"]["labels=20"]["cycles"]["pass_at_5"] is None
+    for rival in found["baselines"].values():  # their intervals come from labels
+        assert rival["labels=0"]["cycles"]["coverage_90"] is None and rival["labels=20"]["cycles"]["width_90"] > 0
+        assert 0.6 < rival["labels=20"]["cycles"]["coverage_90"] <= 1
     assert run(data, tmp_path / "again", ["scale"]) == found and not capsys.readouterr().out
     assert run(data, tmp_path / "other", ["scale"], seed=2)["labels=20"] != found["labels=20"]
 
