@@ -30,7 +30,7 @@ from dse.store import FILE, LATER, Store
 from dse.study import Study
 from evaluators.base import Evaluator
 from evaluators.guarded import Guarded
-from evaluators.pace import Pace
+from evaluators.pace import Pace, together_of
 from evaluators.workers import Workers
 
 LOG = logging.getLogger("tilewright")
@@ -100,7 +100,7 @@ class Run:
 
                 return RayWorkers(evaluator, count, address, limit_s)
 
-            pace, several = Pace(count, rows, limit_s), count > 1 and not self.study.tools_alone
+            pace, several = Pace(count, rows, limit_s, together_of(evaluator)), count > 1 and not self.study.tools_alone
             self._guards.append(Guarded(evaluator, needs, limit_s, stop, workers if several else None, pace))
             return self._guards[-1]
 

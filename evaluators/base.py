@@ -36,7 +36,10 @@ class Evaluator(Protocol):
 
 
 class AtOnce:
-    """Base for evaluators that answer a whole batch in one go: the stream is a single piece."""
+    """Base for evaluators that answer a whole batch in one go: the stream is a single piece. One that works in
+    micro-batches says how many rows `together` cost as much as one of them."""
+
+    together = 1
 
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
         """See `Evaluator`."""

@@ -18,7 +18,7 @@ import numpy as np
 from design.core import Batch, Evaluation, Rows, gather
 from evaluators.base import Evaluator
 from evaluators.faults import Answered, Fault, Kind, checked, failed
-from evaluators.pace import Pace
+from evaluators.pace import Pace, together_of
 from evaluators.workers import ThisProcess, Workers
 
 LOG = logging.getLogger("tilewright")
@@ -60,7 +60,7 @@ class Guarded:
         self._needs = tuple(evaluator.metrics if needs is None else needs)
         self._here = ThisProcess(evaluator, limit_s)
         self._workers: Workers = self._here
-        self._pace = pace or Pace(workers=1, rows_ahead=0, limit_s=limit_s)
+        self._pace = pace or Pace(workers=1, rows_ahead=0, limit_s=limit_s, together=together_of(evaluator))
         self._alone = False  # every row by itself, once rows were seen to depend on their company
         self._pieces = self._confirmed = self._together = 0
         self._numbers = itertools.count()

@@ -13,7 +13,7 @@ from cost_model.lm.checkpoint import Checkpoint
 from cost_model.lm.distribution import Distribution
 from cost_model.lm.examples import Prompter
 from cost_model.lm.grammar import Grammar
-from cost_model.lm.reading import Reader, Reading, confidences
+from cost_model.lm.reading import TOGETHER, Reader, Reading, confidences
 from cost_model.prompt.design import METRICS as SAID
 from design.core import Batch, Evaluation, Floats, Status, key_bytes
 from design.hls import Target
@@ -41,6 +41,7 @@ class LmEvaluator(AtOnce):
 
     name = "lm"
     fidelity = LEARNED
+    together = TOGETHER
 
     def __init__(
         self,

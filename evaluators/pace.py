@@ -15,15 +15,20 @@ FINEST_S = 1e-9  # less than any row costs: what a clock too coarse for a piece 
 ROW_S = 5e-4  # a row cheaper than this is not shipped: a call costs twice as much
 
 
+def together_of(evaluator: object) -> int:
+    """How many rows cost an evaluator as much as one; 1 of one that does not say."""
+    return int(getattr(evaluator, "together", 1))
+
+
 class Pace:
     """Learns what a row costs. It decides about speed only, never about answers.
 
     `workers` is how many there could be, `rows_ahead` how many rows are expected in all, None if all that
-    are asked for are to be shipped.
+    are asked for are to be shipped. So many rows `together` cost the evaluator as much as one of them.
     """
 
-    def __init__(self, workers: int, rows_ahead: int | None, limit_s: float | None) -> None:
-        self._workers, self._ahead = workers, rows_ahead
+    def __init__(self, workers: int, rows_ahead: int | None, limit_s: float | None, together: int = 1) -> None:
+        self._workers, self._ahead, self._together = workers, rows_ahead, together
         self._target_s = TARGET_S if limit_s is None else min(TARGET_S, limit_s / 4)
         self._largest = self._done = 0
         self._last_s = 0.0
@@ -32,14 +37,18 @@ class Pace:
     def learn(self, rows: int, seconds: float) -> None:
         """A piece of so many rows took so long."""
         self._largest, self._done = max(self._largest, rows), self._done + rows
-        self._last_s, self.row_s = seconds, seconds / rows
+        self._last_s, self.row_s = seconds, seconds / self._full(rows)
 
     def rows(self, left: int, workers: int) -> int:
         """Rows for the next piece. With several workers pieces get smaller towards the end of a batch, so that
         all end together."""
-        size = max(int(self._target_s / max(self.row_s, FINEST_S)), 1)
-        size = min(size, max(GROWTH * self._largest, 1))
+        size = int(self._target_s / max(self.row_s, FINEST_S)) // self._together * self._together
+        size = max(min(size, GROWTH * self._largest), self._together)
         return min(size, left) if workers == 1 else min(size, -(-left // (2 * workers)))
+
+    def _full(self, rows: int) -> int:
+        """Rows that cost as much as so many: begun micro-batches count whole."""
+        return -(-rows // self._together) * self._together
 
     def worth_shipping(self) -> bool:
         """Whether workers in other processes would be done sooner."""

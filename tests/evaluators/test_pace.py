@@ -69,6 +69,18 @@ def test_sizes(lessons: list[tuple[int, float]], left: int, workers: int, size: 
     assert taught(lessons, workers).rows(left, workers) == size
 
 
+def test_rows_that_cost_as_much_as_one() -> None:
+    """Pieces are whole micro-batches, from the first; one that was begun cost as much as a whole one."""
+    pace = Pace(1, 0, None, together=32)
+    assert pace.rows(1000, 1) == 32
+    pace.learn(32, 0.06)
+    assert pace.rows(1000, 1) == 128 and pace.rows(7, 1) == 7
+    pace.learn(7, 0.06)
+    assert pace.rows(1000, 1) == 128
+    pace.learn(32, 10.0)
+    assert pace.rows(1000, 1) == 32
+
+
 def test_all_rows_are_cut_and_the_last_pieces_are_small() -> None:
     """Four workers and 1000 rows: the end is single rows."""
     pace, left, sizes = taught([(100, 0.1)], 4), 1000, []
