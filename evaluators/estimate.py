@@ -11,12 +11,12 @@ import numpy as np
 from cost_model.hls.adapt import Correction, features, learn, log_residual
 from cost_model.hls.estimator import ESTIMATES, Estimator, valid_probability
 from cost_model.hls.store import Fitted, read_fitted
-from design.core import Batch, Evaluation, Floats, Ints, Status
+from design.core import Batch, Evaluation, Floats, Ints
 from design.hls import Target
 from design.loop_nest import Kernel
 from design.metrics import METRICS
 from evaluators.base import AtOnce
-from evaluators.hls_rows import UTILISATION, add_shares, faults, sound_columns
+from evaluators.hls_rows import UTILISATION, add_shares, answered, faults, sound_columns
 from evaluators.predictor import VALID, FittedOn, Labelled
 
 VERSION = "1"
@@ -49,26 +49,13 @@ class EstimateEvaluator(AtOnce):
 
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
         """Answers for all rows; the model has no use for the seed. Raises nothing for bad rows."""
-        begin, count = time.process_time(), len(batch)
+        begin = time.process_time()
         fault = faults(self.kernel, batch.columns)
         sound = fault == ""
         metrics, interval = self._answer(sound_columns(self.kernel, batch.columns, sound))
-        for values in (*metrics.values(), *interval.values()):
-            values[~sound] = np.nan
-        over = np.maximum(metrics[UTILISATION] - self.target.device.usable, 0.0)
-        status = np.where(over > 0, Status.INFEASIBLE, Status.OK)
-        said = f"estimated to take more than {self.target.device.usable:.0%} of {self.target.device.name}"
-        source = np.broadcast_to(np.array(f"{self.name}/{self.version} (low fidelity)"), count)
-        return Evaluation(
-            metrics=metrics,
-            violation={UTILISATION: over},
-            status=np.where(sound, status, Status.FAILED).astype(np.int8),
-            reason=np.where(sound, np.where(over > 0, said, ""), fault),
-            cost_s=np.full(count, (time.process_time() - begin) / max(count, 1)),
-            source=dict.fromkeys(metrics, source),
-            interval=interval,
-            level=LEVEL,
-        )
+        spent = time.process_time() - begin
+        source = f"{self.name}/{self.version} (low fidelity)"
+        return answered(metrics, interval, {}, fault, self.target, "estimated", source, LEVEL, spent)
 
     def _answer(self, columns: Mapping[str, Ints]) -> tuple[dict[str, Floats], dict[str, Floats]]:
         """Metrics and intervals of sound rows."""

@@ -15,12 +15,12 @@ from cost_model.lm.examples import Prompter
 from cost_model.lm.grammar import Grammar
 from cost_model.lm.reading import TOGETHER, Reader, Reading, confidences
 from cost_model.prompt.design import METRICS as SAID
-from design.core import Batch, Evaluation, Floats, Status, key_bytes
+from design.core import Batch, Evaluation, Floats, key_bytes
 from design.hls import Target
 from design.loop_nest import Kernel
 from design.metrics import METRICS
 from evaluators.base import AtOnce
-from evaluators.hls_rows import UTILISATION, add_shares, faults, sound_columns
+from evaluators.hls_rows import UTILISATION, add_shares, answered, faults, sound_columns
 from evaluators.predictor import VALID, FittedOn, Labelled
 
 VERSION = "1"
@@ -75,23 +75,8 @@ class LmEvaluator(AtOnce):
         values, interval, samples = self._answer(reading, factors, draws(batch, seed))
         values[VALID] = reading.valid
         interval[VALID] = np.tile([0.0, 1.0], (count, 1))  # one design is valid or not
-        for each in (*values.values(), *interval.values(), *samples.values()):
-            each[~sound] = np.nan
-        over = np.maximum(values[UTILISATION] - self.target.device.usable, 0.0)
-        status = np.where(over > 0, Status.INFEASIBLE, Status.OK)
-        said = f"predicted to take more than {self.target.device.usable:.0%} of {self.target.device.name}"
-        source = np.broadcast_to(np.array(f"{self.name}/{self.version}"), count)
-        return Evaluation(
-            metrics=values,
-            violation={UTILISATION: over},
-            status=np.where(sound, status, Status.FAILED).astype(np.int8),
-            reason=np.where(sound, np.where(over > 0, said, ""), fault),
-            cost_s=np.full(count, (time.process_time() - begin) / max(count, 1)),
-            source=dict.fromkeys(values, source),
-            interval=interval,
-            samples=samples,
-            level=LEVEL,
-        )
+        spent, source = time.process_time() - begin, f"{self.name}/{self.version}"
+        return answered(values, interval, samples, fault, self.target, "predicted", source, LEVEL, spent)
 
     def digits(self, batch: Batch) -> dict[str, list[tuple[str, float]]]:
         """Of one design, by metric: the tokens of the model's median, each with its probability after those before."""
