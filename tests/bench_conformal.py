@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from evaluators.scoring.split import read_test_families
 
+from cost_model.corpus.split import read_split
 from cost_model.tables.leaks import apart
 from design.core import key_bytes
 from design.hls import TARGETS, Target
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--predictors", default="extra-trees+nest,boosting+nest,estimate")
     given = parser.parse_args()
-    tests, tables = read_test_families(), []
+    tests, tables = read_split().families, []
     for tool, names in result_names(given.data).items():
         kept = [name for name in names if family_of(name) not in tests]
         tables += [t for t in read_results(given.data, tool, kept) if not why_skipped(t, COUNTS)]
