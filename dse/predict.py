@@ -15,11 +15,11 @@ from design.hls import TARGETS, batch_of, hls_schema
 from design.loop_nest import PIPELINE, Kernel
 from dse.run_directory import write_whole
 from dse.settings import Settings
+from evaluators.predictor import METRICS
 from evaluators.shipped import language_model
 from frontends.c_kernel import read_kernel
 
 FILE = "prediction.json"
-METRICS = ("cycles", "lut", "ff", "dsp", "bram")
 
 
 def predict_as(settings: Settings, out: Path) -> int:

@@ -7,7 +7,7 @@ been none.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,7 +27,6 @@ from cost_model.prompt.design import METRICS
 from cost_model.prompt.tokens import IDS
 from design.core import Floats, Ints
 
-Say = Callable[[str], None]
 FORGETTING = 0.98  # of the running mean of the loss
 
 
