@@ -57,7 +57,7 @@ def _train(recipe: Recipe, corpus: Corpus, out: Path, resume: bool, quiet: bool)
 
     codec, tables = recipe.make_codec(), [record.table for record in corpus.records]
     fitted = {tool: read_fitted(tool) for tool in {table.target.tool for table in tables}}
-    examples = [examples_of(table, fitted[table.target.tool], recipe.context) for table in tables]
+    examples = [examples_of(table, fitted[table.target.tool], recipe) for table in tables]
     held = [each for each in examples if each.family in recipe.validation]
     lessons = [lesson(e, codec, recipe.spread) for e in examples if e.family not in recipe.validation and len(e.known)]
     if not lessons:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 
-from cost_model.hls.adapt import Correction, features, learn, log_residual
 from cost_model.hls.store import Fitted, read_fitted
 from cost_model.lm.checkpoint import Checkpoint
-from cost_model.lm.distribution import Distribution
+from cost_model.lm.distribution import confidences
 from cost_model.lm.examples import Prompter
 from cost_model.lm.grammar import Grammar
-from cost_model.lm.reading import TOGETHER, Reader, Reading, confidences
-from cost_model.prompt.design import METRICS as SAID
-from design.core import Batch, Evaluation, Floats, key_bytes
+from cost_model.lm.reading import TOGETHER, Reader, Reading
+from cost_model.numbers import Scientific
+from cost_model.tables.labels import Correction, learn
+from cost_model.tables.targets import METRICS as SAID
+from cost_model.tables.targets import targets, values
+from design.core import Batch, Evaluation, Floats, Ints, key_bytes
 from design.hls import Target
 from design.loop_nest import Kernel
 from design.metrics import METRICS
@@ -24,10 +29,11 @@ from evaluators.baselines import LEARNED
 from evaluators.hls_rows import UTILISATION, add_shares, answered, faults, sound_columns
 from evaluators.predictor import VALID, FittedOn, Labelled
 
-VERSION = "1"
+VERSION = "2"
 LEVEL = 0.9
 TAILS = ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2)
 SAMPLES = 5
+PRINTED = Scientific(digits=3, signed=False)  # the digits whose confidence is told
 
 
 class LmEvaluator(AtOnce):
@@ -35,80 +41,109 @@ class LmEvaluator(AtOnce):
     samples of each (pass@5), and the probability that the tool makes a valid design.
 
     A design whose median takes more than the device's usable share is INFEASIBLE by as much; a directive that its
-    loop cannot have is FAILED. With a `correction`, what labelled designs of the kernel taught is multiplied on.
-    Raises InputError for a kernel that is too long for the model.
+    loop cannot have is FAILED. `taught` by labelled designs of the kernel, it moves a design's whole distribution to
+    where its corrected median lies. Raises InputError for a kernel that is too long for the model.
     """
 
     name = "lm"
     fidelity = LEARNED
     together = TOGETHER
 
-    def __init__(
-        self,
-        kernel: Kernel,
-        target: Target,
-        checkpoint: Checkpoint,
-        fitted: Fitted,
-        correction: Correction | None = None,
-    ) -> None:
-        self.kernel, self.target, self.correction = kernel, target, correction
-        self.prompter = Prompter(kernel, target, fitted, checkpoint.recipe.context)
+    def __init__(self, kernel: Kernel, target: Target, checkpoint: Checkpoint, fitted: Fitted) -> None:
+        self.kernel, self.target = kernel, target
+        self.taught: Taught | None = None
+        self.prompter = Prompter(kernel, target, fitted, checkpoint.recipe)
         self.reader = Reader(checkpoint.model, Grammar(checkpoint.recipe.make_codec()), self.prompter.program)
-        learned = "" if correction is None else f",{correction.labels} labels {correction.digest}"
         constants = self.prompter.estimator.constants.digest()
-        self.version = f"{VERSION}({checkpoint.digest},{target.tool} constants {constants}{learned})"
+        self.version = f"{VERSION}({checkpoint.digest},{target.tool} constants {constants})"
         shares = [f"{name}_share" for name in target.device.resources]
         self.metrics: Mapping[str, str] = {name: METRICS[name].unit for name in (*SAID, *shares, UTILISATION, VALID)}
+
+    def learned(self, taught: Taught) -> LmEvaluator:
+        """The same, with labels. Both share what was read of the program."""
+        found = copy(self)
+        found.taught = taught
+        found.version = f"{self.version[:-1]},{taught.labels} labels {taught.digest})"
+        return found
 
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
         """Answers for all rows; samples are drawn by the seed and each design's key. Raises nothing for bad rows."""
         begin, count = time.process_time(), len(batch)
         fault = faults(self.kernel, batch.columns)
-        sound = fault == ""
-        columns = sound_columns(self.kernel, batch.columns, sound)
-        prompts, estimate = self.prompter.prompts(columns)
-        reading = self.reader.read(prompts)
-        factors = {name: np.ones(count) for name in SAID}
-        if self.correction is not None and self.correction.labels:
-            rows = features(self.kernel, columns, medians(reading) | {"code": estimate["code"]})
-            factors = {name: 2.0**said for name, said in self.correction.log2_factor(rows).items()}
-        values, interval, samples = self._answer(reading, factors, draws(batch, seed))
-        values[VALID] = reading.valid
+        columns = sound_columns(self.kernel, batch.columns, fault == "")
+        said = self.said(columns)
+        off = np.zeros((count, len(SAID)))
+        if self.taught is not None and count:
+            off = self.taught.correction.targets(self.kernel, self.target, columns, said.y, said.estimate) - said.y
+        uniforms = draws(batch, seed)
+        parts = []  # by metric (n, TAILS + SAMPLES)
+        for place, name in enumerate(SAID):
+            at = np.concatenate([np.broadcast_to(TAILS, (count, len(TAILS))), uniforms[:, place]], axis=1)
+            parts.append(said.reading.metrics[name].quantiles(at))
+        numbers = moved(np.stack(parts, axis=2), off)
+        found = {name: numbers[:, :, place] for place, name in enumerate(SAID)}
+        if self.taught is not None:
+            found |= {name: unreported(found[name], self.target, name) for name in self.taught.unreported}
+        medians = {name: rows[:, 1] for name, rows in found.items()}
+        interval = {name: rows[:, [0, 2]] for name, rows in found.items()}
+        samples = {name: rows[:, len(TAILS) :] for name, rows in found.items()}
+        add_shares(medians, interval, self.target.device)
+        medians[VALID] = said.reading.valid
         interval[VALID] = np.tile([0.0, 1.0], (count, 1))  # one design is valid or not
         spent, source = time.process_time() - begin, f"{self.name}/{self.version}"
-        return answered(values, interval, samples, fault, self.target, "predicted", source, LEVEL, spent)
+        return answered(medians, interval, samples, fault, self.target, "predicted", source, LEVEL, spent)
+
+    def said(self, columns: Mapping[str, Ints]) -> Said:
+        """What the model says of n sound designs."""
+        prompts, estimate = self.prompter.prompts(columns)
+        reading = self.reader.read(prompts)
+        middle = {name: dist.quantiles(np.array([0.5]))[:, 0] for name, dist in reading.metrics.items()}
+        least = {name: np.maximum(estimate[name], 1.0) for name in SAID}
+        return Said(reading, middle, targets(middle), targets(least))
 
     def digits(self, batch: Batch) -> dict[str, list[tuple[str, float]]]:
-        """Of one design, by metric: the tokens of the model's median, each with its probability after those before."""
-        prompts, _ = self.prompter.prompts(batch.columns)
-        said = {name: float(values[0]) for name, values in medians(self.reader.read(prompts)).items()}
-        return confidences(self.reader, prompts, said)
-
-    def _answer(
-        self, reading: Reading, factors: Mapping[str, Floats], uniforms: Floats
-    ) -> tuple[dict[str, Floats], dict[str, Floats], dict[str, Floats]]:
-        """Medians (n,), intervals (n, 2) and samples (n, SAMPLES)."""
-        values, interval, samples = {}, {}, {}
-        for place, name in enumerate(SAID):
-            factor = factors[name][:, None]
-            low, middle, high = (reading.metrics[name].quantiles(np.array(TAILS)) * factor).T
-            values[name] = middle
-            if self.correction is not None and self.correction.labels:
-                least, most = self.correction.spread[name]
-                low, high = middle * 2.0 ** min(least, 0.0), middle * 2.0 ** max(most, 0.0)
-            interval[name] = np.stack([low, high], axis=1)
-            samples[name] = reading.metrics[name].quantiles(uniforms[:, place]) * factor
-        device = self.target.device
-        for name in () if self.correction is None else sorted(self.correction.unreported):
-            least = device.reported * device.resources[name]
-            values[name], interval[name] = (np.where(v < least, 0.0, v) for v in (values[name], interval[name]))
-        add_shares(values, interval, device)
-        return values, interval, samples
+        """Of one design, by metric: the tokens of the model's median as PRINTED, each with its probability after those
+        before it."""
+        said = self.said(batch.columns)
+        return {name: confidences(PRINTED, said.reading.metrics[name], float(said.medians[name][0])) for name in SAID}
 
 
-def medians(reading: Reading) -> dict[str, Floats]:
-    """(n,) by metric."""
-    return {name: said.quantiles(np.array([0.5]))[:, 0] for name, said in reading.metrics.items()}
+@dataclass(frozen=True)
+class Said:
+    """Of n designs: the model's `reading`, its `medians` by metric (n,), and as targets (n, metrics) the medians (`y`)
+    and the `estimate` that the model was shown."""
+
+    reading: Reading
+    medians: Mapping[str, Floats]
+    y: Floats
+    estimate: Floats
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What `labels` designs of a kernel, whose numbers and the seed make `digest`, teach. Of `unreported` resources a
+    label was 0: the tool leaves out small counts."""
+
+    correction: Correction
+    labels: int
+    digest: str
+    unreported: frozenset[str]
+
+
+def moved(numbers: Floats, off: Floats) -> Floats:
+    """Numbers (n, k, metrics) moved by `off` (n, metrics) in the targets' measure."""
+    if not off.any():
+        return numbers
+    n, k, metrics = numbers.shape
+    y = targets({name: numbers[:, :, place].ravel() for place, name in enumerate(SAID)}).reshape(n, k, metrics)
+    by_name = values((y + off[:, None]).reshape(n * k, metrics))
+    found: Floats = np.stack([by_name[name] for name in SAID], axis=1).reshape(n, k, metrics)
+    return found
+
+
+def unreported(found: Floats, target: Target, name: str) -> Floats:
+    """Counts, 0 where the tool would leave them out."""
+    return np.where(found < target.device.reported * target.device.resources[name], 0.0, found)
 
 
 def draws(batch: Batch, seed: int) -> Floats:
@@ -119,44 +154,41 @@ def draws(batch: Batch, seed: int) -> Floats:
 
 
 class LmPredictor:
-    """A checkpoint as a predictor: labels of a kernel correct its medians and its intervals."""
+    """A checkpoint as a predictor. Labels of a kernel are learned by forests beside the model, see
+    `cost_model/tables/labels.py`."""
 
     name = "lm"
 
     def __init__(self, checkpoint: Checkpoint, fitted: Mapping[str, Fitted] | None = None) -> None:
         self.checkpoint = checkpoint
         self._fitted = dict(fitted or {})
+        self._last: tuple[tuple[str, Target], LmEvaluator] | None = None
         learned = self.checkpoint.learned
         self.fitted_on = FittedOn(frozenset(learned.families), frozenset(learned.digests))
         self.version = f"{VERSION}-{self.checkpoint.digest}"
 
     def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> LmEvaluator:
-        """See `Predictor`. Labels without cycles or resources teach nothing."""
-        constants = self._constants(target.tool)
-        plain = LmEvaluator(kernel, target, self.checkpoint, constants)
+        """See `Predictor`. Labels without cycles or resources teach nothing, and none teaches what is valid."""
+        plain = self._plain(kernel, target)
         if labels is None or not len(labels):
             return plain
-        columns = labels.batch.columns
-        prompts, estimate = plain.prompter.prompts(columns)
-        reading = plain.reader.read(prompts)
-        said = medians(reading)
-        residuals = {name: log_residual(name, labels.truth[name], said[name]) for name in SAID}
-        known = np.all([np.isfinite(values) for values in residuals.values()], axis=0)
-        known &= faults(kernel, columns) == ""
-        rows = features(kernel, columns, said | {"code": estimate["code"]})[known]
-        residuals = {name: values[known] for name, values in residuals.items()}
-        unreported = frozenset(r for r in target.device.resources if (labels.truth[r][known] == 0).any())
-        base = {name: _spread(reading.metrics[name]) for name in SAID}
-        correction = learn(rows, residuals, base, seed, unreported)
-        return LmEvaluator(kernel, target, self.checkpoint, constants, correction)
+        truth = targets({metric: labels.truth[metric] for metric in SAID})
+        known = np.flatnonzero(np.isfinite(truth).all(axis=1) & (faults(kernel, labels.batch.columns) == ""))
+        if not len(known):
+            return plain
+        columns, truth = labels.batch.take(known).columns, truth[known]
+        said = plain.said(columns)
+        correction = learn(kernel, target, columns, said.y, said.estimate, truth, seed)
+        least = frozenset(name for name in target.device.resources if (labels.truth[name][known] == 0).any())
+        told = repr((seed, sorted((name, column.tolist()) for name, column in columns.items()), truth.tolist()))
+        digest = blake2b(told.encode(), digest_size=4).hexdigest()
+        return plain.learned(Taught(correction, len(known), digest, least))
 
-    def _constants(self, tool: str) -> Fitted:
-        if tool not in self._fitted:
-            self._fitted[tool] = read_fitted(tool)
-        return self._fitted[tool]
-
-
-def _spread(said: Distribution) -> tuple[float, float]:
-    """Of a kernel's labels the median of what the model itself says: log2 of the interval's ends against the middle."""
-    low, middle, high = np.maximum(said.quantiles(np.array(TAILS)), 1.0).T
-    return float(np.median(np.log2(low / middle))), float(np.median(np.log2(high / middle)))
+    def _plain(self, kernel: Kernel, target: Target) -> LmEvaluator:
+        """Without labels. That of the last kernel is kept: its program need not be read again."""
+        key = kernel.digest, target
+        if self._last is None or self._last[0] != key:
+            if target.tool not in self._fitted:
+                self._fitted[target.tool] = read_fitted(target.tool)
+            self._last = key, LmEvaluator(kernel, target, self.checkpoint, self._fitted[target.tool])
+        return self._last[1]

@@ -25,7 +25,7 @@ VERSION = "1"
 
 
 class TransformerHPredictor:
-    """A trained Transformer-H. Labels of a kernel are learned by forests beside it, see `labels.py` there."""
+    """A trained Transformer-H. Labels are learned by forests beside it, see `cost_model/tables/labels.py`."""
 
     name = "transformer-h"
 
@@ -47,7 +47,7 @@ class TransformerHPredictor:
 
     def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
         """See `Predictor`. Labels without cycles or resources teach nothing, and none teaches what is valid."""
-        from cost_model.transformer_h.labels import Correction, learn
+        from cost_model.tables.labels import Correction, learn
 
         model = self._trained.of(kernel)
         correction = Correction(np.zeros(len(TARGETS)))
@@ -56,10 +56,13 @@ class TransformerHPredictor:
             known = np.flatnonzero(np.isfinite(truth).all(axis=1))
             columns = labels.batch.take(known).columns
             if len(known):
-                correction = learn(kernel, target, columns, model.predict(target, columns), truth[known], seed)
+                said = model.predict(target, columns)
+                correction = learn(kernel, target, columns, said.y, said.estimate, truth[known], seed)
 
         def metrics_of(batch: Batch) -> dict[str, Floats]:
             said = model.predict(target, batch.columns)
-            return values(correction.targets(kernel, target, batch.columns, said)) | {VALID: said.valid}
+            return values(correction.targets(kernel, target, batch.columns, said.y, said.estimate)) | {
+                VALID: said.valid
+            }
 
         return Predicted(self.name, self.version, LEARNED, metrics_of, validity=True)

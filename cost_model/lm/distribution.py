@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cost_model.numbers import Codec
 from design.core import Floats
 
 
@@ -33,3 +34,21 @@ class Distribution:
         first, last = np.log1p(low[rows, place]), np.log1p(high[rows, place])
         found: Floats = np.expm1(first + part * (last - first))
         return found
+
+    def between(self, low: float, high: float) -> Floats:
+        """(n,) how likely a number is to lie between two, both included."""
+        first, last = np.log1p(self.low), np.log1p(self.high)
+        wide = last > first
+        with np.errstate(invalid="ignore", divide="ignore"):
+            part = (np.minimum(last, np.log1p(high)) - np.maximum(first, np.log1p(low))) / (last - first)
+        part = np.where(wide, np.clip(part, 0.0, 1.0), (self.low >= low) & (self.high <= high))
+        found: Floats = (self.share * part).sum(axis=1) / self.share.sum(axis=1)
+        return found
+
+
+def confidences(codec: Codec, said: Distribution, value: float) -> list[tuple[str, float]]:
+    """The tokens of `value`, each with the probability that the first number of a distribution has it, once it has
+    those before."""
+    tokens = codec.encode(value)
+    shares = [1.0] + [float(said.between(*codec.reach(tokens[: end + 1]))[0]) for end in range(len(tokens))]
+    return [(token, shares[i + 1] / shares[i] if shares[i] else 0.0) for i, token in enumerate(tokens)]

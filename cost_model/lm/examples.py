@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cost_model.hls.estimator import Estimator
 from cost_model.hls.store import Fitted
+from cost_model.lm.recipe import Recipe
 from cost_model.prompt.design import METRICS, design_tokens
 from cost_model.prompt.program import program_text
 from cost_model.prompt.tokens import encode
@@ -18,21 +19,29 @@ from design.hls import Target
 from design.loop_nest import Kernel
 from frontends.hls_results import KernelTable
 
+ONE = 3000.0  # how a relative answer says that the estimate is right: far from where its first digits turn over
+
 
 @dataclass(frozen=True)
 class Prompts:
-    """One kernel's `program` (tokens,), and of n designs `designs` (n, width), padded on the right, with `lengths`."""
+    """One kernel's `program` (tokens,), and of n designs `designs` (n, width), padded on the right, with `lengths`, and
+    the `units` (n, metrics) that their answers are told in."""
 
     program: Ints
     designs: Ints
     lengths: Ints
+    units: Floats
 
     def __len__(self) -> int:
         return len(self.designs)
 
+    def after(self, labels: Ints) -> Prompts:
+        """The same behind labelled designs (tokens,), which become part of the program."""
+        return replace(self, program=np.concatenate([self.program, labels]))
+
     def take(self, rows: Ints) -> Prompts:
         """Some designs."""
-        return Prompts(self.program, self.designs[rows], self.lengths[rows])
+        return Prompts(self.program, self.designs[rows], self.lengths[rows], self.units[rows])
 
 
 @dataclass(frozen=True)
@@ -54,16 +63,17 @@ class Examples:
 
 class Prompter:
     """Makes prompts of one kernel's designs for one tool. The estimate in them is by constants that never saw results
-    of the kernel's family. Raises InputError for a kernel whose program is longer than `context` leaves room for."""
+    of the kernel's family. Raises InputError for a kernel whose program is longer than the recipe's context."""
 
-    def __init__(self, kernel: Kernel, target: Target, fitted: Fitted, context: int) -> None:
+    def __init__(self, kernel: Kernel, target: Target, fitted: Fitted, recipe: Recipe) -> None:
         self.kernel, self.target = kernel, target
         self.estimator = Estimator(kernel, fitted.constants_of(kernel.digest))
         self.program = encode(program_text(kernel))
-        self._room = context - len(self.program)
+        self._relative = recipe.answers == "relative"
+        self._room = recipe.context - len(self.program)
         if self._room <= 0:
-            found = f"makes a prompt of {len(self.program)} tokens"
-            raise InputError(f"kernel {kernel.name}", found, f"at most {context} tokens, as the model was made for")
+            found, most = f"makes a prompt of {len(self.program)} tokens", f"at most {recipe.context} tokens"
+            raise InputError(f"kernel {kernel.name}", found, f"{most}, as the model was made for")
 
     def prompts(self, columns: Mapping[str, Ints]) -> tuple[Prompts, dict[str, Floats]]:
         """Prompts of n designs, and the estimate that they hold. Raises InputError where they are too long."""
@@ -72,11 +82,20 @@ class Prompter:
         if designs.shape[1] > self._room:
             found = f"makes prompts of {len(self.program) + designs.shape[1]} tokens"
             raise InputError(f"kernel {self.kernel.name}", found, f"at most {len(self.program) + self._room}")
-        return Prompts(self.program, designs, lengths), estimate
+        units = told_in(self.target, estimate) if self._relative else np.ones((len(designs), len(METRICS)))
+        return Prompts(self.program, designs, lengths, units), estimate
 
 
-def examples_of(table: KernelTable, fitted: Fitted, context: int) -> Examples:
+def told_in(target: Target, estimate: Mapping[str, Floats]) -> Floats:
+    """(n, metrics): what a relative answer of 1 stands for. Of a resource it is told against no less than the least
+    count that tables report."""
+    device = target.device
+    least = {name: device.reported * count for name, count in device.resources.items()} | {"cycles": 1.0}
+    return np.stack([np.maximum(estimate[metric], least[metric]) for metric in METRICS], axis=1) / ONE
+
+
+def examples_of(table: KernelTable, fitted: Fitted, recipe: Recipe) -> Examples:
     """All designs of a table. Raises InputError as `Prompter` does."""
-    prompts, _ = Prompter(table.kernel, table.target, fitted, context).prompts(table.batch.columns)
+    prompts, _ = Prompter(table.kernel, table.target, fitted, recipe).prompts(table.batch.columns)
     values = np.stack([table.cycles, *(table.counts[metric] for metric in METRICS[1:])], axis=1)
     return Examples(table.name, table.family, table.target.tool, prompts, values, table.valid)

@@ -20,7 +20,7 @@ class Grammar:
         self.tokens: Ints = np.array([IDS[token] for token in codec.alphabet])
         self._prefixes: list[tuple[str, ...]] = [()]
         self._children: Ints = np.full((1, len(codec.alphabet)), NONE)
-        self._spans: Floats = np.array([codec.bounds(())])
+        self._spans: Floats = np.array([codec.reach(())])
         self._entered: Bools = np.zeros(1, dtype=bool)
 
     def children(self, prefixes: Ints) -> Ints:
@@ -31,7 +31,7 @@ class Grammar:
         return found
 
     def spans(self, prefixes: Ints) -> Floats:
-        """(..., 2) least and largest number of prefixes (...)."""
+        """(..., 2) least and largest value that is written with prefixes (...)."""
         found: Floats = self._spans[prefixes]
         return found
 
@@ -50,6 +50,6 @@ class Grammar:
         if options:
             more = len(options)
             self._children = np.concatenate([self._children, np.full((more, self._children.shape[1]), NONE)])
-            spans = np.array([self.codec.bounds(p) for p in self._prefixes[first:]])
+            spans = np.array([self.codec.reach(p) for p in self._prefixes[first:]])
             self._spans = np.concatenate([self._spans, spans])
             self._entered = np.concatenate([self._entered, np.zeros(more, dtype=bool)])

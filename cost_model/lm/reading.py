@@ -18,14 +18,14 @@ from cost_model.lm.distribution import Distribution
 from cost_model.lm.examples import Prompts
 from cost_model.lm.grammar import NONE, ROOT, Grammar
 from cost_model.lm.layout import Layout
-from cost_model.lm.tiny import Notebook, Shared, Tiny
+from cost_model.lm.tiny import Notebook, Tiny
 from cost_model.prompt.design import METRICS
 from cost_model.prompt.tokens import IDS, PAD
 from design.core import Bools, Floats, Ints
 
 TOGETHER = 32  # designs of a micro-batch
 LONG = 1024  # tokens of a program, beyond which micro-batches are a quarter as large, for the sake of memory
-OPENED = (4, 8, 2)  # prefixes that are continued, level by level; the last for all further levels
+OPENED = (3, 6, 2)  # prefixes that are continued, level by level; the last for all further levels
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ class Reader:
             states = self._behind(notebook, tokens, np.broadcast_to(behind, tokens.shape), visible)
             states = states.unflatten(1, (len(METRICS), size))
         low, high, share = (np.concatenate([np.asarray(cell[part]) for cell in cells], axis=2) for part in range(3))
-        return (low, high, share), valid
+        units = prompts.units[:, :, None]
+        return (low * units, high * units, share), valid
 
     def _continued(self, prefixes: Ints, share: Floats, states: Tensor) -> tuple[Ints, Floats]:
         """Children (count, metrics, open x alphabet) of open prefixes, NONE where there is none, and their shares. A
@@ -154,34 +155,3 @@ class Reader:
         states = self.model.behind(notebook, *parts)
         notebook.advance(tokens.shape[1])
         return states
-
-
-def confidences(reader: Reader, prompts: Prompts, values: Mapping[str, float]) -> dict[str, list[tuple[str, float]]]:
-    """Of one design the tokens of a number for each metric, each with the probability that the model gives it once the
-    ones before it are said."""
-    model, grammar = reader.model, reader.grammar
-    codec = grammar.codec
-    layout = Layout(METRICS, codec.longest)
-    said = [codec.encode(values[metric]) for metric in METRICS]
-    answers = np.full((1, len(METRICS), codec.longest - 1), IDS[PAD])
-    for place, tokens in enumerate(said):
-        kept = tokens[: codec.longest - 1]
-        answers[0, place, : len(kept)] = [IDS[token] for token in kept]
-    width, program = prompts.designs.shape[1], len(prompts.program)
-    with torch.inference_mode():
-        parts = (
-            layout.tokens(prompts.designs, answers),
-            layout.places(program, prompts.lengths, width),
-            layout.mask(program, prompts.lengths, width),
-        )
-        states = model.behind(Shared(reader.memory), *(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
-        logits = model.logits(states[0, width:-1], torch.from_numpy(grammar.tokens)).double().numpy()
-    found: dict[str, list[tuple[str, float]]] = {}
-    for place, (metric, tokens) in enumerate(zip(METRICS, said, strict=True)):
-        found[metric] = []
-        for step, token in enumerate(tokens):
-            options = codec.allowed(tokens[:step])
-            rows = logits[place * codec.longest + step][[codec.alphabet.index(option) for option in options]]
-            shares = np.exp(rows - rows.max())
-            found[metric].append((token, float(shares[options.index(token)] / shares.sum())))
-    return found

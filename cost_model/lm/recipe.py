@@ -14,17 +14,20 @@ from cost_model.numbers import Codec, PlainDigits, Scientific
 from design.errors import InputError
 
 LARGEST = 2**20  # bytes of a recipe
+COUNTS = (0, 15)  # exponents of ten of answers as they are
+RATIOS = (0, 6)  # of those relative to the estimate, of which ONE is 1
 
 
 class Recipe(BaseModel):
     """What a recipe's file may hold; what it leaves out is as here.
 
-    `codec` with `digits`; `spread` of the distance-aware loss in decades (0: cross-entropy). `number_steps` teach what
-    digits are worth on made-up numbers, then `steps` the results: of `kernels` a step `designs` with cycles and
-    `unfinished` without. The learning rate warms up over `warmup` steps and falls to a tenth along a cosine. Every
-    `check` steps whole families that are held back for it (`validation`) are scored, and the best state is kept; after
-    `patience` checks without a better one training stops. `resources` and `validity` weigh those answers against
-    cycles.
+    `answers` are told relative to the estimate in the prompt, or absolute. `codec` with `digits`; `spread` of the
+    distance-aware loss in decades (0: cross-entropy). `number_steps` teach on made-up numbers what digits are worth and
+    that estimates are about right, then `steps` the results: of `kernels` a step `designs` with cycles and `unfinished`
+    without, behind up to `shots` designs whose answers are shown. The learning rate warms up over `warmup` steps
+    and falls to a tenth along a cosine. Every `check` steps whole families that are held back for it (`validation`) are
+    scored, and the best state is kept; after `patience` checks without a better one training stops. `resources` and
+    `validity` weigh those answers against cycles.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -35,6 +38,7 @@ class Recipe(BaseModel):
     heads: int = Field(4, ge=1, le=32)
     dropout: float = Field(0.1, ge=0, lt=1)
     context: int = Field(4096, ge=256, le=2**17)
+    answers: Literal["relative", "absolute"] = "relative"
     codec: Literal["scientific", "plain"] = "scientific"
     digits: int = Field(3, ge=1, le=15)
     spread: float = Field(0.05, ge=0, le=2)
@@ -46,6 +50,7 @@ class Recipe(BaseModel):
     weight_decay: float = Field(0.1, ge=0, le=10)
     designs: int = Field(48, ge=1, le=4096)
     unfinished: int = Field(8, ge=0, le=4096)
+    shots: int = Field(0, ge=0, le=256)
     kernels: int = Field(2, ge=1, le=64)
     resources: float = Field(0.3, ge=0, le=100)
     validity: float = Field(0.3, ge=0, le=100)
@@ -67,7 +72,9 @@ class Recipe(BaseModel):
 
     def make_codec(self) -> Codec:
         """The codec that answers are written in."""
-        return Scientific(self.digits, signed=False) if self.codec == "scientific" else PlainDigits(self.digits)
+        if self.codec == "plain":
+            return PlainDigits(self.digits)
+        return Scientific(self.digits, signed=False, exponents=RATIOS if self.answers == "relative" else COUNTS)
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from cost_model.lm.digit_targets import DigitTargets, digit_targets
 from cost_model.lm.examples import Examples
+from cost_model.lm.labels import labels_text
 from cost_model.lm.layout import Layout
 from cost_model.lm.numerals import first_places, numerals
 from cost_model.lm.recipe import Recipe
@@ -45,21 +46,27 @@ class Lesson:
 
 def lesson(examples: Examples, codec: Codec, spread: float) -> Lesson:
     """Examples with their targets."""
-    return Lesson(examples, [digit_targets(codec, column, spread) for column in examples.values.T])
+    return Lesson(
+        examples, [digit_targets(codec, column, spread) for column in (examples.values / examples.prompts.units).T]
+    )
 
 
 class Trainer:
     """A model on its way: `step` counts both stages. `losses` are running means by metric, in nats a number."""
 
-    def __init__(self, recipe: Recipe, lessons: Sequence[Lesson]) -> None:
+    def __init__(self, recipe: Recipe, lessons: Sequence[Lesson], model: Tiny | None = None) -> None:
+        """From the beginning, or on from a `model`, of which what requires a gradient learns."""
         torch.set_num_threads(1)
         torch.manual_seed(recipe.seed)
         self.recipe, self.lessons = recipe, list(lessons)
         self.codec = recipe.make_codec()
         self.layout = Layout(METRICS, self.codec.longest)
-        self.model = Tiny(recipe.sizes)
+        self.model = Tiny(recipe.sizes) if model is None else model
         self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
+            [weight for weight in self.model.parameters() if weight.requires_grad],
+            lr=recipe.rate,
+            betas=(0.9, 0.98),
+            weight_decay=recipe.weight_decay,
         )
         self.step = 0
         self.losses: Floats = np.zeros(len(METRICS))
@@ -79,12 +86,18 @@ class Trainer:
         self.model.train()
         seed = (recipe.seed, self.step)
         if numbers:
-            examples = numerals(recipe.designs * recipe.kernels, seed)
-            drawn = [(lesson(examples, self.codec, recipe.spread), np.arange(len(examples.prompts)))]
+            examples = numerals(recipe.designs * recipe.kernels, seed, recipe.answers == "relative")
+            drawn = [
+                (
+                    lesson(examples, self.codec, recipe.spread),
+                    np.arange(len(examples.prompts)),
+                    np.empty(0, dtype=np.int64),
+                )
+            ]
         else:
             drawn = self._drawn(np.random.default_rng(seed))
-        for each, rows in drawn:
-            loss, metrics = self._loss(each, rows)
+        for each, rows, shown in drawn:
+            loss, metrics = self._loss(each, rows, shown)
             (loss / len(drawn)).backward()
             self.losses = FORGETTING * self.losses + (1 - FORGETTING) * metrics
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -98,19 +111,30 @@ class Trainer:
         fall = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done / max(count, 1)))
         return most * min(1.0, (done + 1) / max(recipe.warmup, 1)) * fall
 
-    def _drawn(self, rng: np.random.Generator) -> list[tuple[Lesson, Ints]]:
+    def _drawn(self, rng: np.random.Generator) -> list[tuple[Lesson, Ints, Ints]]:
         """Every kernel of a tool as often as any other, whatever the size of its table."""
         found = []
         for place in rng.integers(len(self.lessons), size=self.recipe.kernels):
             each = self.lessons[place]
-            known = rng.permutation(each.examples.known)[: self.recipe.designs]
+            known = rng.permutation(each.examples.known)
+            shown = self._shown(rng, len(known))
+            asked = known[shown : shown + self.recipe.designs]
             others = rng.permutation(each.unfinished)[: self.recipe.unfinished]
-            found.append((each, np.concatenate([known, others])))
+            found.append((each, np.concatenate([asked, others]), known[:shown]))
         return found
 
-    def _loss(self, each: Lesson, rows: Ints) -> tuple[Tensor, Floats]:
-        """The loss of some rows, and its part by metric in nats a number."""
+    def _shown(self, rng: np.random.Generator, known: int) -> int:
+        """How many labels stand in the prompt: none half of the time, and never more than half of those known."""
+        most = min(self.recipe.shots, known // 2)
+        return int(rng.integers(1, most + 1)) if most and rng.random() < 0.5 else 0
+
+    def _loss(self, each: Lesson, rows: Ints, shown: Ints) -> tuple[Tensor, Floats]:
+        """The loss of some rows behind labels that are shown, and its part by metric in nats a number."""
         prompts = each.examples.prompts.take(rows)
+        if len(shown):
+            prompts = prompts.after(
+                labels_text(self.codec, each.examples.prompts.take(shown), each.examples.values[shown])
+            )
         targets = [metric.take(rows) for metric in each.targets]
         answers = np.stack([metric.inputs for metric in targets], axis=1)
         width, program = prompts.designs.shape[1], len(prompts.program)

@@ -48,6 +48,11 @@ class Codec(Protocol):
         itself. Raises ValueError for what is no prefix."""
         ...
 
+    def reach(self, prefix: Tokens) -> tuple[float, float]:
+        """The values that are written with a prefix, rounding included, lie in this interval. 0 is a value of its own:
+        nothing that is rounded to it counts. Raises ValueError for what is no prefix."""
+        ...
+
 
 def refused(tokens: Tokens, expected: str) -> ValueError:
     """The error of tokens that the grammar does not allow."""

@@ -65,3 +65,8 @@ class PlainDigits:
             return float("".join(prefix)), float("".join(prefix).ljust(self.digits, "9"))
         value = float("".join(token for token in prefix if token != END))
         return value, value
+
+    def reach(self, prefix: Tokens) -> tuple[float, float]:
+        """See `Codec`."""
+        low, high = self.bounds(prefix)
+        return (0.0, 0.0) if high == 0 else (max(low - 0.5, 0.0), high + 0.5)

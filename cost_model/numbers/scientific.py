@@ -98,6 +98,23 @@ class Scientific:
             return -high, high
         return (-high, -low) if sign == ("-",) else (low, high)
 
+    def reach(self, prefix: Tokens) -> tuple[float, float]:
+        """See `Codec`. Above a power of ten steps are larger than below it, and so are what is rounded off."""
+        low, high = self.bounds(prefix)
+        return self._half_a_step(low, -1), self._half_a_step(high, 1)
+
+    def _half_a_step(self, value: float, way: int) -> float:
+        """Half the way from a number that can be said to its neighbour away from 0 (`way` 1) or towards it (-1)."""
+        if value == 0:
+            return 0.0
+        if value < 0:
+            return -self._half_a_step(-value, -way)
+        mantissa, power = f"{value:.{self.digits - 1}e}".split("e")
+        first = way < 0 and float(mantissa) == 1
+        if first and int(power) == self.exponents[0]:
+            return value / 2  # below it nothing but 0 can be said
+        return value + way * 0.5 * 10.0 ** (int(power) - self.digits + 1 - first)
+
     def _sizes(self) -> Tokens:
         return (ZERO, *(f"E{e}" for e in range(self.exponents[0], self.exponents[1] + 1)))
 

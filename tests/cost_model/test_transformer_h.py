@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from cost_model.tables.labels import Correction, learn
 from cost_model.tables.targets import targets
 from cost_model.transformer_h.features import (
     BLOCKS,
@@ -20,7 +21,6 @@ from cost_model.transformer_h.features import (
     design_tokens,
     kernel_input,
 )
-from cost_model.transformer_h.labels import Correction, learn
 from cost_model.transformer_h.lessons import Outputs, lessons_of, outputs_from, scaled, scaling_from
 from cost_model.transformer_h.matrices import (
     ARRAY,
@@ -284,22 +284,22 @@ def test_labels_shift_then_correct() -> None:
         batch = table.batch.take(some)
         said = model.predict(table.target, batch.columns)
         truth = targets({"cycles": table.cycles[some], **{n: v[some] for n, v in table.counts.items()}})
-        return learn(table.kernel, table.target, batch.columns, said, truth, 1), said, truth
+        return learn(table.kernel, table.target, batch.columns, said.y, said.estimate, truth, 1), said, truth
 
     few, said, truth = taught(rows[:3])
     assert few.errors is None and few.anew is None
     np.testing.assert_allclose(few.shift, np.median(truth - said.y, axis=0) * 3 / 5)
-    nothing = learn(table.kernel, table.target, {}, Said(said.y[:0], said.valid[:0], said.estimate[:0]), truth[:0], 1)
+    nothing = learn(table.kernel, table.target, {}, said.y[:0], said.estimate[:0], truth[:0], 1)
     assert not nothing.shift.any()
     picked = np.random.default_rng(0).permutation(rows)
     more, _, _ = taught(picked[:20])
     rest = table.batch.take(picked[20:])
     _, before, truth = taught(picked[20:])
-    after = more.targets(table.kernel, table.target, rest.columns, before)
+    after = more.targets(table.kernel, table.target, rest.columns, before.y, before.estimate)
     error, old = (np.sqrt(np.mean((found - truth) ** 2, axis=0)) for found in (after, before.y))
     assert (error < old).all() and error.mean() < old.mean() / 2
     alone = replace(more, anew=replace(more.anew, regression=lambda rows: np.zeros((len(rows), 5))))
-    halved = alone.targets(table.kernel, table.target, rest.columns, before)
+    halved = alone.targets(table.kernel, table.target, rest.columns, before.y, before.estimate)
     np.testing.assert_allclose(halved[:, 0], after[:, 0])
     assert (halved[:, 1:] < after[:, 1:]).all()
 

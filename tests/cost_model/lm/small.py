@@ -31,9 +31,9 @@ def untrained(seed: int = 0) -> Checkpoint:
 
 def prompter() -> Prompter:
     """Of one kernel."""
-    return Prompter(kernel(GEMM), TARGETS["v20"], read_fitted("v20"), RECIPE.context)
+    return Prompter(kernel(GEMM), TARGETS["v20"], read_fitted("v20"), RECIPE)
 
 
 def examples(table: KernelTable) -> Examples:
     """Of a table."""
-    return examples_of(table, read_fitted(table.target.tool), RECIPE.context)
+    return examples_of(table, read_fitted(table.target.tool), RECIPE)

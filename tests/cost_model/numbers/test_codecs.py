@@ -216,6 +216,25 @@ def test_every_step_is_allowed_and_bounded(name: str, value: float) -> None:
     assert codec.allowed(tokens) == () and low == high == said
 
 
+@given(st.sampled_from(sorted(ALL)), st.floats(-1e17, 1e17) | st.floats(-2, 2), st.floats(0.001, 0.999))
+def test_what_lies_within_reach_is_written_so(name: str, value: float, part: float) -> None:
+    """A value is within reach of every prefix that it is written with, unless it is rounded to nothing, and what lies
+    between the ends of the reach is written with the prefix."""
+    codec, value = ALL[name], sayable(name, value)
+    tokens = codec.encode(value)
+    if codec.decode(tokens) == 0:
+        assert codec.reach(tokens) == (0.0, 0.0)
+        return
+    for place in range(len(tokens)):
+        low, high = codec.reach(tokens[: place + 1])
+        assert low - 1e-12 * abs(low) <= value <= high + 1e-12 * abs(high)
+        if isinstance(codec, PlainDigits) and codec.allowed(tokens[: place + 1]):
+            continue  # numbers of other lengths lie between
+        within = min(max(low + part * (high - low), codec.bounds(())[0]), codec.bounds(())[1])
+        if codec.bounds(tokens[: place + 1])[0] * within > 0 and low < within < high:
+            assert codec.encode(within)[: place + 1] == tokens[: place + 1]
+
+
 @given(st.sampled_from(sorted(ALL)), st.data())
 def test_any_walk_ends_in_a_number(name: str, data: st.DataObject) -> None:
     """Any choice among the allowed is read in the end, and written the same way."""

@@ -1,4 +1,4 @@
-"""What labels of the kernel asked add to a trained model.
+"""What labels of the kernel asked add to a model that was trained on other kernels.
 
 Two small forests learn from them. One learns what is left of the error, after its median, from the directives and both
 answers; on families that the model had not seen it is best on cycles. The other learns the targets anew, from all that
@@ -18,7 +18,6 @@ from cost_model.tables.models import TREES, Examples, TableModel, adapt
 from cost_model.tables.nest import nest_features
 from cost_model.tables.residuals import Regression, residual_forest
 from cost_model.tables.targets import METRICS, values
-from cost_model.transformer_h.trained import Said
 from design.core import Floats, Ints
 from design.hls import Target
 from design.loop_nest import Kernel
@@ -35,42 +34,45 @@ class Correction:
     errors: Regression | None = None
     anew: TableModel | None = None
 
-    def targets(self, kernel: Kernel, target: Target, columns: Mapping[str, Ints], said: Said) -> Floats:
-        """(n, metrics) of designs that the trained model answered with `said`."""
-        found: Floats = said.y + self.shift
-        if self.errors is None or self.anew is None or not len(said.y):
+    def targets(
+        self, kernel: Kernel, target: Target, columns: Mapping[str, Ints], y: Floats, estimate: Floats
+    ) -> Floats:
+        """(n, metrics) of designs for which the trained model says `y` (n, metrics), as it was shown an `estimate`
+        (n, width) whose first columns are the targets of the estimate."""
+        found: Floats = y + self.shift
+        if self.errors is None or self.anew is None or not len(y):
             return found
-        found = found + self.errors.predict(_directives(kernel, columns, said))
-        other = self.anew.regression(_program(kernel, target, columns, said))
+        found = found + self.errors.predict(_directives(kernel, columns, y, estimate))
+        other = self.anew.regression(_program(kernel, target, columns, y, estimate))
         mean = (found + other) / 2
         mean[:, CYCLES] = found[:, CYCLES]
         return mean
 
 
 def learn(
-    kernel: Kernel, target: Target, columns: Mapping[str, Ints], said: Said, truth: Floats, seed: int
+    kernel: Kernel, target: Target, columns: Mapping[str, Ints], y: Floats, estimate: Floats, truth: Floats, seed: int
 ) -> Correction:
     """From n designs with true targets `truth` (n, metrics), none NaN."""
-    error = truth - said.y
+    error = truth - y
     if not len(error):
         return Correction(np.zeros(len(METRICS)))
     shift: Floats = np.median(error, axis=0) * len(error) / (len(error) + PRIOR_LABELS)
     if len(error) < FEWEST:
         return Correction(shift)
-    errors = residual_forest(_directives(kernel, columns, said), error - shift, seed)
-    rows = Examples(_program(kernel, target, columns, said), truth, np.ones(len(truth), dtype=bool))
+    errors = residual_forest(_directives(kernel, columns, y, estimate), error - shift, seed)
+    rows = Examples(_program(kernel, target, columns, y, estimate), truth, np.ones(len(truth), dtype=bool))
     first = TableModel(TREES, lambda rows: rows[:, : len(METRICS)], lambda rows: np.ones(len(rows)))
     return Correction(shift, errors, adapt(first, rows, seed))
 
 
-def _directives(kernel: Kernel, columns: Mapping[str, Ints], said: Said) -> Floats:
+def _directives(kernel: Kernel, columns: Mapping[str, Ints], y: Floats, estimate: Floats) -> Floats:
     """The directives beside cycles and LUT as the trained model and as the estimate have them."""
-    start = values(said.estimate[:, : len(METRICS)])
+    start = values(estimate[:, : len(METRICS)])
     other = [np.log2(np.maximum(start[name], 1.0)) for name in ("cycles", "lut")]
-    return np.concatenate([features(kernel, columns, values(said.y)), np.stack(other, axis=1)], axis=1)
+    return np.concatenate([features(kernel, columns, values(y)), np.stack(other, axis=1)], axis=1)
 
 
-def _program(kernel: Kernel, target: Target, columns: Mapping[str, Ints], said: Said) -> Floats:
+def _program(kernel: Kernel, target: Target, columns: Mapping[str, Ints], y: Floats, estimate: Floats) -> Floats:
     """The trained model's targets first, then the estimate, the directives and what they do to the loop nest."""
-    parts = [said.y, said.estimate, directive_features(kernel, target, columns), nest_features(kernel, columns)]
+    parts = [y, estimate, directive_features(kernel, target, columns), nest_features(kernel, columns)]
     return np.concatenate(parts, axis=1)

@@ -1,0 +1,133 @@
+"""How well the language model knows kernels of families that it has not seen, beside the estimate, and the prior of its
+intervals:
+
+    python -m tests.lm_folds --data hlsyn.tar.gz --out FOLDER [--recipe FILE] [--prior FILE]
+
+The families are cut in parts; those of each part are judged by a model that learned from all others, which is kept in
+FOLDER and not trained again. Training takes about 10 CPU minutes a part. Priors are of other families than is judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cost_model.conformal.store import write_prior
+from cost_model.corpus.records import Corpus, gather
+from cost_model.hls.store import Fitted, read_fitted
+from cost_model.lm.checkpoint import Checkpoint, Learned, load, save
+from cost_model.lm.examples import examples_of
+from cost_model.lm.recipe import Recipe, read_recipe
+from cost_model.lm.training import Trainer, lesson
+from design.hls import TARGETS
+from evaluators.conformal import ConformalPredictor, who
+from evaluators.estimate import EstimatePredictor
+from evaluators.lessons import COUNTS, Lesson, prior_of
+from evaluators.lessons import lesson as taught_by
+from evaluators.lm import LmPredictor
+from evaluators.predictor import Predictor
+from evaluators.scoring.protocol import KernelScore, score_kernel, why_skipped, with_cycles
+from frontends.hls_results import KernelTable
+
+MOST = 150  # designs of a kernel that are judged
+FIGURES = ("rmse_y", "spearman", "median_ape", "within_10", "coverage_90", "width_90")
+RESOURCES = ("lut", "ff", "dsp", "bram")
+
+
+def parts_of(corpus: Corpus, parts: int, seed: int) -> list[frozenset[str]]:
+    """The families, dealt out at random."""
+    families = sorted({record.family for record in corpus.records})
+    order = np.random.default_rng(seed).permutation(len(families))
+    return [frozenset(families[place] for place in order[part::parts]) for part in range(parts)]
+
+
+def trained(recipe: Recipe, corpus: Corpus, held: frozenset[str], fitted: dict[str, Fitted], path: Path) -> Checkpoint:
+    """On all families but those held back; read where it is there already."""
+    if path.exists():
+        found = load(path)
+        assert found.recipe == recipe and held.isdisjoint(found.learned.families), f"{path} is of another run"
+        return found
+    tables = [record.table for record in corpus.records if record.family not in held]
+    examples = [examples_of(table, fitted[table.target.tool], recipe) for table in tables]
+    lessons = [lesson(each, recipe.make_codec(), recipe.spread) for each in examples if len(each.known)]
+    trainer = Trainer(recipe, lessons)
+    while trainer.step < trainer.last:
+        trainer.advance()
+    learned = Learned(tuple(sorted({table.family for table in tables})), tuple(t.kernel.digest for t in tables))
+    return save(path, recipe, trainer.model, learned, {})
+
+
+def some(table: KernelTable) -> KernelTable:
+    """At most MOST designs, with cycles or without in the proportion of the table."""
+    if len(with_cycles(table)) <= MOST:
+        return table
+    share = MOST / len(with_cycles(table))
+    rows = np.random.default_rng(0).permutation(len(table))[: round(share * len(table))]
+    return table.take(np.sort(rows))
+
+
+def row(scores: Sequence[KernelScore]) -> str:
+    """Means over kernels."""
+    cycles = [np.mean([score.blocks["cycles"][name] or 0.0 for score in scores]) for name in FIGURES]
+    others = [np.mean([score.blocks[name]["rmse_y"] or 0.0 for score in scores]) for name in RESOURCES]
+    valid = np.mean([score.blocks["valid"]["f1"] or 0.0 for score in scores])
+    return "  ".join(f"{value:6.3f}" for value in (*cycles, *others, valid))
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.lm_folds")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--recipe", type=Path, default=Path("config/lm/tiny.json"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--parts", type=int, default=5)
+    parser.add_argument("--only", type=int, nargs="*", help="train these parts, and judge nothing")
+    parser.add_argument("--labels", type=int, nargs="*", default=list(COUNTS))
+    parser.add_argument("--prior", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    began = time.process_time()
+    recipe, corpus = read_recipe(given.recipe), gather(given.data)
+    fitted = {tool: read_fitted(tool) for tool in TARGETS}
+    given.out.mkdir(parents=True, exist_ok=True)
+    parts = parts_of(corpus, given.parts, given.seed)
+    models: dict[str, Checkpoint] = {}
+    for number, part in enumerate(parts):
+        if given.only is None or number in given.only:
+            checkpoint = trained(
+                recipe, corpus, part, fitted, given.out / f"part-{number}-of-{given.parts}.safetensors"
+            )
+            models |= dict.fromkeys(part, checkpoint)
+            print(f"{time.process_time() - began:.0f} CPU-s: without {', '.join(sorted(part))}", flush=True)
+    if given.only is not None:
+        return
+    tables = [some(record.table) for record in corpus.records if not why_skipped(record.table, COUNTS)]
+    plain = {family: LmPredictor(checkpoint, fitted) for family, checkpoint in models.items()}
+    lessons: list[Lesson] = []
+    if given.prior is not None:
+        lessons = [taught_by(plain[table.family], table, COUNTS, given.seed, normalised=True) for table in tables]
+        write_prior(prior_of(who(next(iter(plain.values())), True), lessons), given.prior)
+        print(f"{time.process_time() - began:.0f} CPU-s: the prior is in {given.prior}", flush=True)
+    found: dict[tuple[str, int, str], list[KernelScore]] = {}
+    for table in tables:
+        rivals: dict[str, Predictor] = {"lm": plain[table.family], "estimate": EstimatePredictor(fitted)}
+        if lessons:
+            prior = prior_of(who(plain[table.family], True), [one for one in lessons if one.family != table.family])
+            rivals["lm, conformal"] = ConformalPredictor(plain[table.family], prior, normalised=True)
+        for name, predictor in rivals.items():
+            for count in given.labels:
+                score = score_kernel(predictor, table, count, given.seed)
+                found.setdefault((table.target.tool, count, name), []).append(score)
+    heads = "  ".join(f"{name[:6]:>6}" for name in (*FIGURES, *RESOURCES, "valid"))
+    print(f"{'':42}{heads}")
+    for (tool, count, name), scores in sorted(found.items()):
+        print(f"{tool} {count:3d} labels {name:14} {len(scores):3d} kernels  {row(scores)}")
+    print(f"{time.process_time() - began:.0f} CPU-s")
+
+
+if __name__ == "__main__":
+    main()
