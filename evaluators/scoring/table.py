@@ -18,6 +18,7 @@ UNITS: dict[str, Any] = {
     "digits": PROFILES[RIGHT],
     "digits_pass_at_5": PROFILES[RIGHT_IN_5],
     "ranks": PROFILES[RANKS],
+    "distance": "to the nearest training kernel of another family, in standard deviations of the training kernels",
     "y": "log2(1e7 / cycles) / 2 for cycles, log2(1 + count) / 2 for resources",
     "ape": "|predicted - truth| / truth for cycles, / max(truth, 1) for resources; a fraction, 0.25 is 25 %",
     "scored": "designs with cycles whose numbers are compared",

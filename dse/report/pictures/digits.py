@@ -43,7 +43,7 @@ def digits_picture(panels: Mapping[str, Mapping[str, Mapping[str, Begun]]], plac
                     hollow = {"linestyle": "none", "markerfacecolor": PAPER, "markeredgewidth": 1.1}
                     axes.plot(x, begun.in_five, label=f"{name}, any of 5", **(style | hollow))
             bare(axes)
-            axes.set_title(metric if line is grid[0] else "", fontsize=9, color=INK, loc="left")
+            axes.set_title(metric, fontsize=9, color=INK, loc="left")
         line[0].set_ylabel(f"{title}\nshare of designs", color=INK, fontsize=8.5)
     grid[0][0].set_xticks(range(len(places)), [_short(place) for place in places])
     grid[0][0].set_xlim(-0.4, len(places) - 0.6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +35,9 @@ def distance_picture(
             known = [kernel for kernel in kernels if kernel in series.get(name, {})]
             points = [near[kernel] for kernel in known], [series[name][kernel] for kernel in known]
             first = name == names[0]
-            style = {"s": 30 if first else 18, "color": look.colour, "marker": look.mark, "linewidths": 0}
-            axes.scatter(*points, label=name, zorder=4 if first else 3, alpha=0.9, **style)
+            filled: dict[str, Any] = {"s": 20, "facecolors": look.colour, "linewidths": 0, "zorder": 3}
+            ring: dict[str, Any] = {"s": 42, "facecolors": "none", "edgecolors": look.colour, "zorder": 4}  # hides none
+            axes.scatter(*points, label=name, marker=look.mark, **(ring | {"linewidths": 1.7} if first else filled))
         last = axes is rows[-1]
         dress(axes, "distance to the nearest training kernel" if last else "", "", f"{title}\nRMSE(y) of cycles", "")
         axes.grid(visible=False, axis="x")
