@@ -1,6 +1,6 @@
 """How many digits of a number are right: its exponent of ten, then digit after digit.
 
-Numbers are rounded to three digits first and compared as they are written then. 1999 and 2001 are close, but differ in
+Numbers are rounded to three digits first and compared as they are written then. 1990 and 2010 are close, but differ in
 every digit: a right beginning says that numbers are close, a wrong one does not say that they are far apart.
 """
 
