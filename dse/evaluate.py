@@ -19,6 +19,7 @@ from cost_model.corpus.split import read_split
 from design.core import Floats
 from design.errors import InputError
 from design.hls import TARGETS
+from design.loop_nest import Kernel
 from dse.report.scores import print_scores
 from dse.run_directory import write_whole
 from dse.settings import Settings
@@ -26,10 +27,11 @@ from evaluators.baselines import baselines
 from evaluators.conformal import ConformalPredictor
 from evaluators.estimate import EstimatePredictor
 from evaluators.predictor import METRICS, Predictor
+from evaluators.scoring.nearest import nearest_kernels
 from evaluators.scoring.protocol import LEAST_ROWS, seeds_of, truth_of, why_skipped, with_cycles
-from evaluators.scoring.table import UNITS, heading, score_table
+from evaluators.scoring.table import UNITS, blocks_by_labels, heading, places_by_labels, score_kernels
 from evaluators.shipped import language_model, transformer_h
-from frontends.hls_results import KernelTable, family_of, read_results, result_names
+from frontends.hls_results import KernelTable, family_of, read_kernels, read_results, result_names
 
 FILE = "metrics.json"
 FOLDS = 4  # in which baselines leave labels out: each costs as much as adapting them
@@ -37,11 +39,13 @@ FOLDS = 4  # in which baselines leave labels out: each costs as much as adapting
 
 @dataclass(frozen=True)
 class Judged:
-    """The tables that are scored, those that baselines may learn from, and why others are not scored."""
+    """The tables that are scored, those that baselines may learn from, and why others are not scored; and all kernels
+    of families that are not held out, those that were asked for too, by name."""
 
     tables: list[KernelTable]
     training: list[KernelTable]
     skipped: dict[str, str]
+    programs: dict[str, Kernel]
 
 
 PREDICTORS: dict[str, Callable[[Settings], Predictor]] = {
@@ -101,7 +105,10 @@ def evaluate(
     except OSError as error:
         raise InputError(str(error.filename), f"cannot be written ({error.strerror})", "a writable directory") from None
     if pictures:
+        from dse.report.score_pictures import draw_scores  # imports matplotlib
+
         draw_agreement(judged, predictor, seed, out)
+        draw_scores(result, [heading(count) for count in label_counts], out)
     if not quiet:
         print_scores(result, [heading(count) for count in label_counts])
         print(f"Scores are in {out / FILE}")
@@ -127,12 +134,20 @@ def read_judged(
         raise InputError(str(data), f"has no kernel to judge ({reason})", f"one with {LEAST_ROWS} designs with cycles")
     # A kernel that was asked for keeps its family out even where it has too few designs to be judged.
     source, families_out = train_data or data, {table.family for table in asked}
-    training = []
+    training: list[KernelTable] = []
     for tool, names in result_names(source).items():
         others = [name for name in names if family_of(name) not in families_out]
         if tool in TARGETS and others:
             training += read_results(source, tool, others)
-    return Judged(tables, training, skipped)
+    return Judged(tables, training, skipped, training_programs(source, training))
+
+
+def training_programs(source: Path, training: Sequence[KernelTable]) -> dict[str, Kernel]:
+    """Kernels with results, of a known tool version, whose family is not held out; those in `training` are read."""
+    held_out, read = read_split().families, {table.name: table.kernel for table in training}
+    names = {name for tool, there in result_names(source).items() if tool in TARGETS for name in there}
+    wanted = sorted(name for name in names if family_of(name) not in held_out)
+    return {name: read[name] for name in wanted if name in read} | read_kernels(source, sorted(set(wanted) - set(read)))
 
 
 def scores(
@@ -146,7 +161,7 @@ def scores(
     """What `metrics.json` holds but for the paths: the predictor's table by label counts, the same of each baseline and
     of the estimate, and what makes the figures repeatable. Intervals of baselines are conformal, from labels alone: a
     prior would take refits without each family, minutes of them."""
-    result: dict[str, Any] = score_table(predictor, judged.tables, label_counts, seed, progress)
+    scored = {predictor.name: score_kernels(predictor, judged.tables, label_counts, seed, progress)}
     first = judged.tables[0]
     compared: dict[str, Any] | None = None
     why: str | None = None
@@ -159,10 +174,15 @@ def scores(
         rivals: list[Predictor] = [ConformalPredictor(one, folds=FOLDS) for one in fitted]
         if predictor.name != "estimate":
             rivals = [EstimatePredictor(), *rivals]
-        compared = {rival.name: score_table(rival, judged.tables, label_counts, seed, progress) for rival in rivals}
+        compared = {}
+        for rival in rivals:
+            scored[rival.name] = score_kernels(rival, judged.tables, label_counts, seed, progress)
+            compared[rival.name] = blocks_by_labels(scored[rival.name])
         learned = set(fitted[0].fitted_on.families)
     fidelity = predictor.fitted(first.kernel, first.target, None, seed).fidelity
-    return result | {
+    places = {name: places_by_labels(found) for name, found in scored.items()}
+    nearest = nearest_kernels(judged.tables, judged.programs)
+    return blocks_by_labels(scored[predictor.name]) | {
         "evaluator": predictor.name,
         "evaluator_version": predictor.version,
         "fidelity": fidelity,
@@ -175,6 +195,9 @@ def scores(
         "baselines_absent": why,
         "baselines_fitted_on": sorted(learned),
         "units": UNITS,
+        "digits": {name: found["digits"] for name, found in places.items()},
+        "ranks": {name: found["ranks"] for name, found in places.items()},
+        "distance": nearest,
     }
 
 

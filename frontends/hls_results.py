@@ -76,6 +76,12 @@ def result_names(path: Path) -> dict[str, tuple[str, ...]]:
     return {tool: tuple(sorted(tables)) for tool, tables in sorted(open_files(path).tables.items())}
 
 
+def read_kernels(path: Path, names: Sequence[str]) -> dict[str, Kernel]:
+    """Kernels of a data set alone, by name, whatever was said of their designs. Raises InputError as above."""
+    files = open_files(path) if names else None
+    return {name: parse_kernel(*files.source(name)) for name in names} if files else {}
+
+
 def read_results(path: Path, tool: str, names: Sequence[str] | None = None) -> list[KernelTable]:
     """The tables of a tool version, of all kernels or of those named, in order of names.
 

@@ -72,5 +72,7 @@ def _notes(result: Mapping[str, Any], headings: Sequence[str]) -> None:
         )
     for name, why in result["skipped"].items():
         print(f"Skipped {name}: {why}.")
+    if not any(result["distance"].values()):
+        print("No distances to training kernels: the data set has none of another family.")
     if result["baselines"] is None:
         print(f"No baselines: {result['baselines_absent']}.")

@@ -16,6 +16,7 @@ import numpy as np
 from design.core import Evaluation, Rows, key_bytes
 from evaluators.predictor import METRICS, VALID, Labelled, Predictor
 from evaluators.scoring.figures import FIELDS, Fields, f1, figures
+from evaluators.scoring.profiles import Profile, mean_profiles, profiles_of
 from frontends.hls_results import KernelTable
 
 LEAST_ROWS = 40  # with cycles, for a kernel to be judged
@@ -28,11 +29,13 @@ Blocks = dict[str, Fields]  # by metric, and "valid" -> {"f1": ..}
 
 @dataclass(frozen=True)
 class KernelScore:
-    """One kernel's figures, averaged over the seeds. `scored` and `judged` are how many designs had their numbers and
-    their validity compared, `filled` how many of them had no number of their own in some metric."""
+    """One kernel's figures and, by metric, its profiles, averaged over the seeds. `scored` and `judged` are how many
+    designs had their numbers and their validity compared, `filled` how many of them had no number of their own in some
+    metric."""
 
     name: str
     blocks: Blocks
+    profiles: dict[str, Profile]
     scored: int
     judged: int
     filled: float
@@ -72,20 +75,25 @@ def score_kernel(predictor: Predictor, table: KernelTable, count: int, seed: int
     """A predictor's figures on one kernel with `count` labels. Raises InputError as `figures` does."""
     labels = [label_rows(table, count, s) for s in seeds_of(count, seed)]
     found = [_score(predictor, table, rows, s) for rows, s in zip(labels, seeds_of(count, seed), strict=True)]
-    blocks = {name: mean_fields([blocks[name] for blocks, _ in found]) for name in found[0][0]}
-    filled = float(np.mean([count for _, count in found]))
+    blocks = {name: mean_fields([blocks[name] for blocks, _, _ in found]) for name in found[0][0]}
+    profiles = mean_profiles([profiles for _, profiles, _ in found])
+    filled = float(np.mean([lost for _, _, lost in found]))
     seen = predictor.fitted_on.saw(table.family, table.kernel.digest)
-    return KernelScore(table.name, blocks, len(with_cycles(table)) - count, len(table) - count, filled, seen)
+    scored, judged = len(with_cycles(table)) - count, len(table) - count
+    return KernelScore(table.name, blocks, profiles, scored, judged, filled, seen)
 
 
-def _score(predictor: Predictor, table: KernelTable, labelled: Rows, seed: int) -> tuple[Blocks, int]:
+def _score(
+    predictor: Predictor, table: KernelTable, labelled: Rows, seed: int
+) -> tuple[Blocks, dict[str, Profile], int]:
     who = f"{predictor.name} on {table.name} of {table.target.tool}"
     labels = truth_of(table.take(labelled)) if len(labelled) else None
     evaluator = predictor.fitted(table.kernel, table.target, labels, seed)
     rest = table.take(np.setdiff1d(np.arange(len(table)), labelled))
     answer = evaluator.evaluate(rest.batch, seed=seed)
     answer, filled = _filled(answer, with_cycles(rest))
-    return blocks_of(rest, answer, who), filled
+    blocks = blocks_of(rest, answer, who)
+    return blocks, profiles_of(truth_of(rest).truth, answer, with_cycles(rest)), filled
 
 
 def _filled(answer: Evaluation, rows: Rows) -> tuple[Evaluation, int]:

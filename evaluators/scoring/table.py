@@ -1,18 +1,24 @@
-"""The table of scores: predictors by label counts, kernel means with the kernels beside them, as plain data."""
+"""The table of scores: predictors by label counts, kernel means with the kernels beside them, as plain data; and what
+goes with it place by place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from evaluators.predictor import METRICS, Predictor
 from evaluators.scoring.figures import CALLED_VALID, FIELDS
+from evaluators.scoring.profiles import PROFILES, RANKS, RIGHT, RIGHT_IN_5, mean_profiles
 from evaluators.scoring.protocol import VALIDITY, KernelScore, mean_fields, score_kernel
 from frontends.hls_results import KernelTable
 
 UNITS: dict[str, Any] = {
     **FIELDS,
     "f1": f"F1 of 'valid' at a probability of {CALLED_VALID} or more, on all designs but the labels",
+    "digits": PROFILES[RIGHT],
+    "digits_pass_at_5": PROFILES[RIGHT_IN_5],
+    "ranks": PROFILES[RANKS],
+    "distance": "to the nearest training kernel of another family, in standard deviations of the training kernels",
     "y": "log2(1e7 / cycles) / 2 for cycles, log2(1 + count) / 2 for resources",
     "ape": "|predicted - truth| / truth for cycles, / max(truth, 1) for resources; a fraction, 0.25 is 25 %",
     "scored": "designs with cycles whose numbers are compared",
@@ -46,6 +52,42 @@ def block(scores: Sequence[KernelScore]) -> dict[str, Any]:
     return found
 
 
+def score_kernels(
+    predictor: Predictor,
+    tables: Sequence[KernelTable],
+    label_counts: Sequence[int],
+    seed: int,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, list[KernelScore]]:
+    """{"labels=0": a score for each kernel, ..}. Raises InputError where the predictor has no number for a design."""
+    found = {}
+    for count in label_counts:
+        scores = []
+        for table in tables:
+            progress(f"{predictor.name}, {count} labels, {table.name}")
+            scores.append(score_kernel(predictor, table, count, seed))
+        found[heading(count)] = scores
+    return found
+
+
+def blocks_by_labels(scored: Mapping[str, Sequence[KernelScore]]) -> dict[str, Any]:
+    """{"labels=0": block, ..} of what `score_kernels` found."""
+    return {name: block(scores) for name, scores in scored.items()}
+
+
+def places_by_labels(scored: Mapping[str, Sequence[KernelScore]]) -> dict[str, Any]:
+    """{"digits": {"labels=0": {metric: {"right": [..], "pass_at_5": [..] or None}}, ..},
+    "ranks": {"labels=0": {metric: [..] or None}, ..}}: PROFILES as means over the kernels, of the metrics that the
+    predictor has."""
+    digits, ranks = {}, {}
+    for name, scores in scored.items():
+        means = mean_profiles([score.profiles for score in scores])
+        plain = {m: {k: None if v is None else v.tolist() for k, v in p.items()} for m, p in means.items()}
+        digits[name] = {metric: {part: p[part] for part in (RIGHT, RIGHT_IN_5)} for metric, p in plain.items()}
+        ranks[name] = {metric: p[RANKS] for metric, p in plain.items()}
+    return {"digits": digits, "ranks": ranks}
+
+
 def score_table(
     predictor: Predictor,
     tables: Sequence[KernelTable],
@@ -54,11 +96,4 @@ def score_table(
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """{"labels=0": block, ..} of a predictor. Raises InputError where it gives no number for a design."""
-    found = {}
-    for count in label_counts:
-        scores = []
-        for table in tables:
-            progress(f"{predictor.name}, {count} labels, {table.name}")
-            scores.append(score_kernel(predictor, table, count, seed))
-        found[heading(count)] = block(scores)
-    return found
+    return blocks_by_labels(score_kernels(predictor, tables, label_counts, seed, progress))

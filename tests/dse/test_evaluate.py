@@ -78,15 +78,27 @@ def test_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for rival in found["baselines"].values():  # their intervals come from labels
         assert rival["labels=0"]["cycles"]["coverage_90"] is None and rival["labels=20"]["cycles"]["width_90"] > 0
         assert 0.6 < rival["labels=20"]["cycles"]["coverage_90"] <= 1
+    assert set(found["digits"]) == set(found["ranks"]) == {"estimate", *BASELINES}
+    for digits in found["digits"].values():
+        right = digits["labels=20"]["cycles"]["right"]
+        assert (
+            len(right) == 4
+            and right == sorted(right, reverse=True)
+            and digits["labels=20"]["cycles"]["pass_at_5"] is None
+        )
+    assert found["distance"]["scale"]["nearest"] == "twice" and {"digits", "ranks", "distance"} <= set(found["units"])
     assert run(data, tmp_path / "again", ["scale"]) == found and not capsys.readouterr().out
     assert run(data, tmp_path / "other", ["scale"], seed=2)["labels=20"] != found["labels=20"]
 
 
-def test_training_data_from_elsewhere(tmp_path: Path) -> None:
+def test_training_data_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Only what shares no family and no content with a judged kernel is learned from."""
     data = write_data(tmp_path / "data", {"scale_kernel.c": scale_source()}, {"v18/scale": scale_designs()})
-    found = run(data, tmp_path / "out", ["scale"])
-    assert found["baselines"] is None and found["baselines_fitted_on"] == []
+    found = run(data, tmp_path / "out", ["scale"], quiet=False, pictures=True)
+    assert found["baselines"] is None and found["baselines_fitted_on"] == [] and found["distance"] == {"scale": None}
+    assert "No distances to training kernels" in capsys.readouterr().out
+    pictures = {f"{name}.{suffix}" for name in ("agreement", "digits") for suffix in ("png", "svg")}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"metrics.json", *pictures}  # nobody has intervals
     sources = {"copy_kernel.c": scale_source(), "scale-b_kernel.c": scale_source(32), "dot_kernel.c": DOT}
     designs = {"v18/copy": scale_designs(), "v18/scale-b": scale_designs(32), "v20/dot": dot_designs()}
     other = write_data(tmp_path / "other", sources, designs)
@@ -124,6 +136,9 @@ def test_test_families_are_the_default(tmp_path: Path) -> None:
     assert [t.name for t in judged.tables] == ["bicg", "bicg-large"] and [t.name for t in judged.training] == ["dot"]
     judged = read_judged(data, "v18", ["bicg"], (0,), None)
     assert [t.name for t in judged.tables] == ["bicg"] and [t.name for t in judged.training] == ["dot"]
+    assert list(judged.programs) == ["dot"]
+    judged = read_judged(data, "v18", ["dot", "bicg"], (0,), None)
+    assert not judged.training and list(judged.programs) == ["dot"]  # to learn from elsewhere, though not here
 
 
 def test_baselines_are_evaluators(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""Figures with several places, of one kernel and one metric: digit by digit, and rank by rank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from design.core import Evaluation, Floats, Rows
+from evaluators.predictor import METRICS
+from evaluators.scoring.digits import PLACES, rounded, share_right, share_right_in_any
+from evaluators.scoring.figures import DRAWS
+from evaluators.scoring.ranks import rank_shares
+
+RIGHT, RIGHT_IN_5, RANKS = "right", "pass_at_5", "ranks"
+PROFILES: dict[str, str] = {
+    RIGHT: f"fraction of designs whose beginning is right, rounded to three digits: {', '.join(PLACES)}",
+    RIGHT_IN_5: "the same of at least one of the first 5 samples",
+    RANKS: "fraction of truths with 0, 1, .. 5 of the first 5 samples below, all of three digits, ties shared out",
+}
+Profile = dict[str, Floats | None]
+
+
+def profiles_of(truth: Mapping[str, Floats], answer: Evaluation, rows: Rows) -> dict[str, Profile]:
+    """By metric that the answer has, PROFILES over the given rows of both; None where there are too few samples."""
+    found = {}
+    for metric in METRICS:
+        if metric in answer.metrics:
+            samples = answer.samples.get(metric)
+            drawn = None if samples is None or samples.shape[1] < DRAWS else samples[rows, :DRAWS]
+            found[metric] = profile(truth[metric][rows], answer.metrics[metric][rows], drawn)
+    return found
+
+
+def profile(truth: Floats, predicted: Floats, samples: Floats | None) -> Profile:
+    """PROFILES of n designs: truth and prediction (n,), samples (n, k) or None.
+
+    Ranks are of numbers of three digits. Whoever speaks in three digits says numbers that no truth equals; a sharp and
+    right answer would stand wholly above or below it.
+    """
+    found: Profile = {RIGHT: share_right(truth, predicted), RIGHT_IN_5: None, RANKS: None}
+    if samples is not None:
+        found[RIGHT_IN_5] = share_right_in_any(truth, samples)
+        found[RANKS] = rank_shares(rounded(truth), rounded(samples))
+    return found
+
+
+def mean_profiles(several: Sequence[Mapping[str, Profile]]) -> dict[str, Profile]:
+    """Metric by metric and place by place the mean of those that apply; None where none does."""
+    found: dict[str, Profile] = {}
+    for metric in METRICS:
+        here = [profiles[metric] for profiles in several if metric in profiles]
+        if here:
+            parts = {name: [values for p in here if (values := p[name]) is not None] for name in PROFILES}
+            found[metric] = {name: np.mean(some, axis=0) if some else None for name, some in parts.items()}
+    return found
