@@ -27,8 +27,9 @@ from evaluators.baselines import baselines
 from evaluators.conformal import ConformalPredictor
 from evaluators.estimate import EstimatePredictor
 from evaluators.predictor import METRICS, Predictor
+from evaluators.scoring.asking import CHOICES
 from evaluators.scoring.nearest import nearest_kernels
-from evaluators.scoring.protocol import LEAST_ROWS, seeds_of, truth_of, why_skipped, with_cycles
+from evaluators.scoring.protocol import LEAST_ROWS, Choose, drawn, seeds_of, truth_of, why_skipped, with_cycles
 from evaluators.scoring.table import UNITS, blocks_by_labels, heading, places_by_labels, score_kernels
 from evaluators.shipped import language_model, transformer_h
 from frontends.hls_results import KernelTable, family_of, read_kernels, read_results, result_names
@@ -74,6 +75,7 @@ def evaluate_as(settings: Settings, out: Path) -> int:
         train_data=None if settings["train-data"] is None else Path(settings["train-data"]),
         quiet=settings["quiet"],
         pictures=settings["report"] != "none",
+        labels_by=settings["label-choice"],
     )
 
 
@@ -88,6 +90,7 @@ def evaluate(
     train_data: Path | None = None,
     quiet: bool = False,
     pictures: bool = False,
+    labels_by: str = "random",
 ) -> int:
     """Scores a predictor and the baselines on kernels of a data set; prints the table, writes `out/metrics.json`.
 
@@ -98,8 +101,8 @@ def evaluate(
     _make_folder(out)
     with console.status("reading results") as status:
         judged = read_judged(data, tool_version, kernels, label_counts, train_data)
-        result = scores(judged, tool_version, label_counts, seed, predictor, status.update)
-    result |= {"data": str(data), "train_data": str(train_data or data)}
+        result = scores(judged, tool_version, label_counts, seed, predictor, status.update, CHOICES[labels_by])
+    result |= {"label_choice": labels_by, "data": str(data), "train_data": str(train_data or data)}
     try:
         write_whole(out / FILE, json.dumps(result, indent=1, allow_nan=False) + "\n")
     except OSError as error:
@@ -157,11 +160,12 @@ def scores(
     seed: int,
     predictor: Predictor,
     progress: Callable[[str], None] = lambda line: None,
+    choose: Choose = drawn,
 ) -> dict[str, Any]:
     """What `metrics.json` holds but for the paths: the predictor's table by label counts, the same of each baseline and
     of the estimate, and what makes the figures repeatable. Intervals of baselines are conformal, from labels alone: a
     prior would take refits without each family, minutes of them."""
-    scored = {predictor.name: score_kernels(predictor, judged.tables, label_counts, seed, progress)}
+    scored = {predictor.name: score_kernels(predictor, judged.tables, label_counts, seed, progress, choose)}
     first = judged.tables[0]
     compared: dict[str, Any] | None = None
     why: str | None = None
@@ -176,7 +180,7 @@ def scores(
             rivals = [EstimatePredictor(), *rivals]
         compared = {}
         for rival in rivals:
-            scored[rival.name] = score_kernels(rival, judged.tables, label_counts, seed, progress)
+            scored[rival.name] = score_kernels(rival, judged.tables, label_counts, seed, progress, choose)
             compared[rival.name] = blocks_by_labels(scored[rival.name])
         learned = set(fitted[0].fitted_on.families)
     fidelity = predictor.fitted(first.kernel, first.target, None, seed).fidelity

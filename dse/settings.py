@@ -168,6 +168,9 @@ OPTIONS = (
     Option("truth-repeat", "1", whole(1, 100), "times that a design is run; it is FAILED where the answers differ"),
     Option("kernels", "", maybe(listing(plain)), "kernels of --data to score on (evaluate; default: those held out)"),
     Option("labels", "0,20", listing(whole(0, 10**6)), "known results of the kernel to score with (evaluate)"),
+    Option(
+        "label-choice", "random", choice("random", "asked"), "which those are: drawn, or what the evaluator asks for"
+    ),
     Option("recipe", "config/lm/tiny.json", plain, "how a model is made (train)"),
     Option(
         "checkpoint",

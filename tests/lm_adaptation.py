@@ -2,7 +2,7 @@
 
     python -m tests.lm_adaptation --data hlsyn.tar.gz --models FOLDER [--ways forest,head,lora,shots] [--kernels A,B]
 
-FOLDER holds the models of `tests.lm_folds`. `forest` is what the evaluator does: forests beside the model; `head` trains
+FOLDER holds the models of `tests.lm_folds`. `forest` is what the evaluator does: forests beside it; `head` trains
 the last norm and what answers are compared with, `lora` low-rank additions to all layers (by peft), `all` everything,
 each with the loss of the training; `shots` shows the labels in the prompt. Printed are means over kernels of RMSE(y),
 Spearman, median APE and the share within 10 %, and CPU seconds a kernel.

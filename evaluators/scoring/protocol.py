@@ -8,7 +8,7 @@ left out, and saying nothing is no better than guessing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ LEAST_SCORED = 20  # of them beside the labels
 SEEDS = 3  # draws of the labels that are averaged
 VALIDITY = "valid"  # the block of validity beside those of the metrics
 
+Choose = Callable[[Predictor, KernelTable, int, int], Rows]  # which `count` rows with cycles are labels, by a seed
 Blocks = dict[str, Fields]  # by metric, and "valid" -> {"f1": ..}
 
 
@@ -71,9 +72,16 @@ def seeds_of(count: int, seed: int) -> tuple[int, ...]:
     return tuple(seed + i for i in range(SEEDS)) if count else (seed,)
 
 
-def score_kernel(predictor: Predictor, table: KernelTable, count: int, seed: int) -> KernelScore:
+def drawn(predictor: Predictor, table: KernelTable, count: int, seed: int) -> Rows:
+    """The same random rows for all predictors."""
+    return label_rows(table, count, seed)
+
+
+def score_kernel(
+    predictor: Predictor, table: KernelTable, count: int, seed: int, choose: Choose = drawn
+) -> KernelScore:
     """A predictor's figures on one kernel with `count` labels. Raises InputError as `figures` does."""
-    labels = [label_rows(table, count, s) for s in seeds_of(count, seed)]
+    labels = [choose(predictor, table, count, s) for s in seeds_of(count, seed)]
     found = [_score(predictor, table, rows, s) for rows, s in zip(labels, seeds_of(count, seed), strict=True)]
     blocks = {name: mean_fields([blocks[name] for blocks, _, _ in found]) for name in found[0][0]}
     profiles = mean_profiles([profiles for _, profiles, _ in found])

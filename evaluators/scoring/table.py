@@ -9,7 +9,7 @@ from typing import Any
 from evaluators.predictor import METRICS, Predictor
 from evaluators.scoring.figures import CALLED_VALID, FIELDS
 from evaluators.scoring.profiles import PROFILES, RANKS, RIGHT, RIGHT_IN_5, mean_profiles
-from evaluators.scoring.protocol import VALIDITY, KernelScore, mean_fields, score_kernel
+from evaluators.scoring.protocol import VALIDITY, Choose, KernelScore, drawn, mean_fields, score_kernel
 from frontends.hls_results import KernelTable
 
 UNITS: dict[str, Any] = {
@@ -58,6 +58,7 @@ def score_kernels(
     label_counts: Sequence[int],
     seed: int,
     progress: Callable[[str], None] = lambda line: None,
+    choose: Choose = drawn,
 ) -> dict[str, list[KernelScore]]:
     """{"labels=0": a score for each kernel, ..}. Raises InputError where the predictor has no number for a design."""
     found = {}
@@ -65,7 +66,7 @@ def score_kernels(
         scores = []
         for table in tables:
             progress(f"{predictor.name}, {count} labels, {table.name}")
-            scores.append(score_kernel(predictor, table, count, seed))
+            scores.append(score_kernel(predictor, table, count, seed, choose))
         found[heading(count)] = scores
     return found
 

@@ -1,0 +1,75 @@
+"""Which designs' labels are known: drawn at random, or those that a predictor asks for before it has seen any.
+
+A predictor asks for designs that lie far from those it has asked for, in directives and in what it expects of them, the
+farther the more unsure it is: farthest-first traversal (Gonzalez, "Clustering to minimize the maximum intercluster
+distance", 1985), weighed by its doubt. It sees no result in doing so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cost_model.tables.directives import directive_features
+from design.core import Evaluation, Floats, Rows, key_bytes
+from evaluators.difficulty import difficulty, relative
+from evaluators.predictor import METRICS, Predictor
+from evaluators.scoring.figures import CYCLES
+from evaluators.scoring.figures import target as y_of
+from evaluators.scoring.protocol import Choose, drawn, with_cycles
+from frontends.hls_results import KernelTable
+
+
+def asked(predictor: Predictor, table: KernelTable, count: int, seed: int) -> Rows:
+    """`count` rows with cycles that the predictor asks for, the first of them at random."""
+    rows = with_cycles(table)
+    if not count:
+        return rows[:0]
+    keys = key_bytes(table.batch.schema.key(table.batch.take(rows)))
+    rows = rows[np.array(sorted(range(len(rows)), key=keys.__getitem__), dtype=np.int64)]
+    batch = table.batch.take(rows)
+    answer = predictor.fitted(table.kernel, table.target, None, seed).evaluate(batch, seed=seed)
+    places = np.concatenate(
+        [scaled(directive_features(table.kernel, table.target, batch.columns)), scaled(expected(answer))], axis=1
+    )
+    first = int(np.random.default_rng(seed).integers(len(rows)))
+    return rows[farthest(places, doubt(answer), min(count, len(rows)), first)]
+
+
+CHOICES: dict[str, Choose] = {"random": drawn, "asked": asked}
+
+
+def farthest(places: Floats, weight: Floats, count: int, first: int) -> Rows:
+    """`count` of n places (n, k), from the `first` on, each the one with the largest product of `weight` (n,) and the
+    distance to those before it."""
+    found = [first]
+    away = np.full(len(places), np.inf)
+    for _ in range(count - 1):
+        away = np.minimum(away, np.sqrt(((places - places[found[-1]]) ** 2).sum(axis=1)))
+        score = weight * away
+        score[found] = -1.0
+        found.append(int(np.argmax(score)))
+    return np.array(found, dtype=np.int64)
+
+
+def expected(answer: Evaluation) -> Floats:
+    """(n, metrics) predictions in y; of those that are no numbers the mean of the others."""
+    columns = []
+    for metric in METRICS:
+        if metric in answer.metrics:
+            y = y_of(metric, answer.metrics[metric])
+            columns.append(np.where(np.isfinite(y), y, np.mean(y[np.isfinite(y)]) if np.isfinite(y).any() else 0.0))
+    return np.stack(columns, axis=1)
+
+
+def doubt(answer: Evaluation) -> Floats:
+    """(n,) how unsure cycles are beside the kernel's usual; 1 of a predictor that does not say."""
+    spread = difficulty(answer, CYCLES)
+    usual = float(np.median(spread))
+    return relative(spread, usual) if usual > 0 else np.ones(len(spread))
+
+
+def scaled(columns: Floats) -> Floats:
+    """(n, k) of variance 1 a column, and all together of the variance of one; constant ones stay 0."""
+    spread = columns.std(axis=0)
+    found: Floats = (columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return found / np.sqrt(max(int((spread > 0).sum()), 1))
