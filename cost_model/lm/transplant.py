@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cost_model.prompt.tokens import DIGITS, INDENT, NEWLINE, PAD, SYMBOLS, VOCABULARY, WORD
 
@@ -36,10 +36,12 @@ def spelled(token: str) -> str:
     return f" {token}"
 
 
-def transplanted(pieces: Pieces, rows: nn.Module) -> Tensor:
+def transplanted(pieces: Pieces, rows: Callable[[Tensor], Tensor]) -> Tensor:
     """(vocabulary, width) means of the rows, as `rows` gives them for numbers (k,), of each token's pieces; of a token
     that has none, the mean of all that were found."""
     with torch.no_grad():
-        found = [rows(torch.tensor(said)).mean(dim=0) if said else None for said in map(pieces, map(spelled, VOCABULARY))]
+        found = [
+            rows(torch.tensor(said)).mean(dim=0) if said else None for said in map(pieces, map(spelled, VOCABULARY))
+        ]
         middle = torch.stack([row for row in found if row is not None]).mean(dim=0)
         return torch.stack([middle if row is None else row for row in found])
