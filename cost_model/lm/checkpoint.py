@@ -26,7 +26,7 @@ from cost_model.prompt.tokens import VOCABULARY
 from design.errors import InputError
 
 FORMAT = 1
-LARGEST = 2**28  # bytes
+LARGEST = 2**32  # bytes; a low-rank change of a large base is large
 CARD = "card"
 EXPECTED = "a checkpoint that --execution-type train wrote"
 VOCABULARY_DIGEST = blake2b("\0".join(VOCABULARY).encode(), digest_size=8).hexdigest()
