@@ -51,7 +51,7 @@ class Judged:
 
 PREDICTORS: dict[str, Callable[[Settings], Predictor]] = {
     "estimate": lambda settings: EstimatePredictor(),
-    "lm": lambda settings: language_model(settings["checkpoint"]),
+    "lm": lambda settings: language_model(settings["checkpoint"], settings["base-model"]),
     "transformer-h": lambda settings: transformer_h(settings["checkpoint"]),
 }
 

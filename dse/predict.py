@@ -29,7 +29,7 @@ def predict_as(settings: Settings, out: Path) -> int:
         raise InputError("--kernel", "is missing", "a C file with loop directives")
     kernel = read_kernel(Path(settings["kernel"]))
     batch = chosen(kernel, settings["tool-version"], settings["set"] or ())
-    predictor = language_model(settings["checkpoint"])
+    predictor = language_model(settings["checkpoint"], settings["base-model"])
     evaluator = predictor.fitted(kernel, TARGETS[settings["tool-version"]], None, settings["seed"])
     answer = evaluator.evaluate(batch, seed=settings["seed"])
     digits = evaluator.digits(batch)

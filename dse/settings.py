@@ -178,6 +178,13 @@ OPTIONS = (
         maybe(plain),
         "trained model (predict; --evaluator lm, transformer-h; default: shipped)",
     ),
+    Option(
+        "base-model",
+        "",
+        maybe(plain),
+        "folder of a causal language model in the Hugging Face layout that the trained model changes (train, predict, "
+        "--evaluator lm; for a recipe with backbone 'base')",
+    ),
     Option("set", "", maybe(listing(plain)), "the design as PARAMETER=VALUE,.. (predict); the rest is off, or 1"),
     Option("train-data", "", maybe(plain), "results that the baselines learn from (evaluate; default: --data)"),
     Option("model-type", None, choice(*MODEL_FOLDERS), "kind of layer: opt, llama or palm (default: opt)"),

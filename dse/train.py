@@ -19,21 +19,24 @@ from dse.settings import Settings
 
 if TYPE_CHECKING:
     from cost_model.corpus.records import Corpus
+    from cost_model.lm.bases import Base
     from cost_model.lm.recipe import Recipe
 
 MODEL, STATE, CARD, FACTS = "model.safetensors", "training.safetensors", "data-card.txt", "training.json"
 
 
 def train_as(settings: Settings, out: Path) -> int:
-    """Trains as the settings say. Returns an exit code. Raises InputError for an unusable recipe, data set or
-    directory, and where nothing is left to learn from."""
+    """Trains as the settings say. Returns an exit code. Raises InputError for an unusable recipe, base, data set
+    or directory, and where nothing is left to learn from."""
     from cost_model.corpus.card import data_card
     from cost_model.corpus.records import gather
+    from cost_model.lm.bases import base_of
     from cost_model.lm.recipe import read_recipe
 
     if settings["data"] is None:
         raise InputError("--data", "is missing", "a folder or .tar.gz with sources/ and designs/TOOL/")
     recipe = read_recipe(Path(settings["recipe"]))
+    base = base_of(recipe.backbone, settings["base-model"])
     corpus = gather(Path(settings["data"]))
     families = {record.family for record in corpus.records}
     if odd := sorted(set(recipe.validation) - families):
@@ -41,13 +44,13 @@ def train_as(settings: Settings, out: Path) -> int:
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / CARD, data_card(corpus))
-        return _train(recipe, corpus, out, settings["resume"], settings["quiet"])
+        return _train(recipe, base, corpus, out, settings["resume"], settings["quiet"])
     except OSError as error:
         found = f"cannot be written ({error.strerror})"
         raise InputError(str(error.filename or out), found, "a writable directory") from None
 
 
-def _train(recipe: Recipe, corpus: Corpus, out: Path, resume: bool, quiet: bool) -> int:
+def _train(recipe: Recipe, base: Base | None, corpus: Corpus, out: Path, resume: bool, quiet: bool) -> int:
     from cost_model.hls.store import read_fitted
     from cost_model.lm.checkpoint import Learned, save
     from cost_model.lm.examples import examples_of
@@ -62,7 +65,7 @@ def _train(recipe: Recipe, corpus: Corpus, out: Path, resume: bool, quiet: bool)
     lessons = [lesson(e, codec, recipe.spread) for e in examples if e.family not in recipe.validation and len(e.known)]
     if not lessons:
         raise InputError("--data", "has no kernel with cycles beside those of validation", "more results")
-    trainer, progress, began = Trainer(recipe, lessons), Progress(), time.process_time()
+    trainer, progress, began = Trainer(recipe, lessons, base), Progress(), time.process_time()
     if resume and (out / STATE).exists():
         progress = load_state(out / STATE, recipe, corpus.digest, trainer)
     while trainer.step < trainer.last and progress.stale(recipe.check, trainer.step) < recipe.patience:
@@ -74,7 +77,7 @@ def _train(recipe: Recipe, corpus: Corpus, out: Path, resume: bool, quiet: bool)
             found = score(trainer.model, codec, held)
             progress.scores.append((trainer.step, found))
             if found < progress.best:
-                weights = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+                weights = {name: tensor.clone() for name, tensor in trainer.model.kept().items()}
                 progress.best, progress.at, progress.weights = found, trainer.step, weights
         else:
             progress.at = trainer.step  # nothing to be patient about
@@ -82,7 +85,7 @@ def _train(recipe: Recipe, corpus: Corpus, out: Path, resume: bool, quiet: bool)
         if not quiet:
             _say(trainer.step, trainer.last, float(trainer.losses[0]), progress.scores[-1:], began)
     if progress.weights:
-        trainer.model.load_state_dict(progress.weights)
+        trainer.model.bring(progress.weights)
     learned = Learned(
         tuple(sorted({each.examples.family for each in lessons} | set(recipe.validation))),
         tuple(sorted({record.digest for record in corpus.records})),

@@ -17,14 +17,15 @@ LANGUAGE_MODEL = CONFIG / "lm" / "tiny.safetensors"
 TRANSFORMER_H = CONFIG / "transformer_h" / "model.safetensors"
 
 
-def language_model(path: str | None) -> LmPredictor:
-    """Of a checkpoint that `--execution-type train` wrote; None: the shipped one. Raises InputError for a file that is
-    not of this kind, and where PyTorch is not installed."""
+def language_model(path: str | None, base: str | None = None) -> LmPredictor:
+    """Of a checkpoint that `--execution-type train` wrote; None: the shipped one. `base` is the folder of the model
+    that it was trained on, where it does not hold it. Raises InputError for a file that is not of this kind, another
+    base, and where PyTorch is not installed."""
     _need_torch("lm")
     from cost_model.lm.checkpoint import load
     from evaluators.lm import LmPredictor
 
-    return LmPredictor(load(LANGUAGE_MODEL if path is None else Path(path)))
+    return LmPredictor(load(LANGUAGE_MODEL if path is None else Path(path), base))
 
 
 def transformer_h(path: str | None) -> TransformerHPredictor:

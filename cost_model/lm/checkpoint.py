@@ -1,7 +1,8 @@
 """A trained model as one safetensors file: weights, and in its header a card that says what it is.
 
 The card holds the format and prompt versions, the recipe, what the model learned from, and a digest of the weights. A
-file of another version, truncated or altered is refused in one line.
+file of another version, truncated or altered is refused in one line. Of a model on a base from elsewhere the file holds
+what was trained, and the base's digest.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cost_model.lm.backbone import Backbone, shapes
+from cost_model.lm.backbones import make_backbone
+from cost_model.lm.bases import base_of
 from cost_model.lm.recipe import Recipe, recipe_of
-from cost_model.lm.tiny import Tiny
 from cost_model.prompt import VERSION
 from cost_model.prompt.tokens import VOCABULARY
 from design.errors import InputError
 
 FORMAT = 1
-LARGEST = 2**28  # bytes
+LARGEST = 2**32  # bytes; a low-rank change of a large base is large
 CARD = "card"
 EXPECTED = "a checkpoint that --execution-type train wrote"
 VOCABULARY_DIGEST = blake2b("\0".join(VOCABULARY).encode(), digest_size=8).hexdigest()
@@ -43,17 +46,17 @@ class Checkpoint:
     """A model that answers. `digest` is of the weights; `facts` are figures of its training."""
 
     recipe: Recipe
-    model: Tiny
+    model: Backbone
     learned: Learned
     digest: str
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def save(path: Path, recipe: Recipe, model: Tiny, learned: Learned, facts: Mapping[str, Any]) -> Checkpoint:
+def save(path: Path, recipe: Recipe, model: Backbone, learned: Learned, facts: Mapping[str, Any]) -> Checkpoint:
     """Write a checkpoint, whole or not at all. Raises OSError."""
     from safetensors.torch import save as as_bytes
 
-    tensors = {name: tensor.detach().contiguous().clone() for name, tensor in model.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.kept().items()}
     digest = digest_of(tensors)
     card = {
         "format": FORMAT,
@@ -66,6 +69,7 @@ def save(path: Path, recipe: Recipe, model: Tiny, learned: Learned, facts: Mappi
         "weights": digest,
         "facts": dict(facts),
     }
+    card |= {"base": model.base} if model.base else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".new")
     beside.write_bytes(as_bytes(tensors, {CARD: json.dumps(card, sort_keys=True)}))
@@ -73,8 +77,9 @@ def save(path: Path, recipe: Recipe, model: Tiny, learned: Learned, facts: Mappi
     return Checkpoint(recipe, model, learned, digest, facts)
 
 
-def load(path: Path) -> Checkpoint:
-    """Read a checkpoint. Raises InputError naming the file and what is wrong with it."""
+def load(path: Path, base: str | None = None) -> Checkpoint:
+    """Read a checkpoint; `base` is the folder of the model that it was trained on, where its recipe asks for one.
+    Raises InputError naming the file and what is wrong with it, or the base, which is read last."""
     card, tensors = _read(path)
     _same(path, "format", card.get("format"), FORMAT)
     _same(path, "prompt version", card.get("prompt"), VERSION)
@@ -83,11 +88,14 @@ def load(path: Path) -> Checkpoint:
     digest = digest_of(tensors)
     if card.get("weights") != digest:
         raise InputError(str(path), "has weights that differ from its card", EXPECTED)
-    model = Tiny(recipe.sizes)
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    if wanted != {name: tuple(tensor.shape) for name, tensor in tensors.items()}:
+    below = base_of(recipe.backbone, base)
+    if below is not None and card.get("base") != below.digest:
+        found = f"was trained on base {str(card.get('base'))[:16]}, and {below.where} is {below.digest}"
+        raise InputError(str(path), found, "the same configuration and weights, byte for byte")
+    model = make_backbone(recipe, below)
+    if shapes(model.kept()) != shapes(tensors):
         raise InputError(str(path), "has tensors of other names or shapes than its recipe", EXPECTED)
-    model.load_state_dict(tensors)
+    model.bring(tensors)
     model.eval()
     names = [card.get(name, []) for name in ("families", "digests")]
     if not all(isinstance(each, list) and all(isinstance(text, str) for text in each) for each in names):
@@ -101,7 +109,7 @@ def digest_of(tensors: Mapping[str, Tensor]) -> str:
     state = blake2b(digest_size=8)
     for name in sorted(tensors):
         state.update(f"{name}{tuple(tensors[name].shape)}{tensors[name].dtype}".encode())
-        state.update(tensors[name].contiguous().numpy().tobytes())
+        state.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
     return state.hexdigest()
 
 

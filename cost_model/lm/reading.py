@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cost_model.lm.backbone import Backbone
 from cost_model.lm.distribution import Distribution
 from cost_model.lm.examples import Prompts
 from cost_model.lm.grammar import NONE, ROOT, Grammar
 from cost_model.lm.layout import Layout
-from cost_model.lm.tiny import Notebook, Tiny
+from cost_model.lm.past import Notebook
 from cost_model.prompt.design import METRICS
 from cost_model.prompt.tokens import IDS, PAD
 from design.core import Bools, Floats, Ints
@@ -39,7 +40,7 @@ class Reading:
 class Reader:
     """Asks one model about one program."""
 
-    def __init__(self, model: Tiny, grammar: Grammar, program: Ints) -> None:
+    def __init__(self, model: Backbone, grammar: Grammar, program: Ints) -> None:
         torch.set_num_threads(1)
         self.model, self.grammar = model.eval(), grammar
         self._length = len(program)

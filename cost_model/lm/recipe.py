@@ -28,15 +28,23 @@ class Recipe(BaseModel):
     and falls to a tenth along a cosine. Every `check` steps whole families that are held back for it (`validation`) are
     scored, and the best state is kept; after `patience` checks without a better one training stops. `resources` and
     `validity` weigh those answers against cycles.
+
+    `backbone` is `tiny`, with `width`, `layers`, `heads` and `dropout`; or a causal language model that is there
+    already, `smollm2` or the one that --base-model names (`base`), whose weights stay as they are: beside it a
+    low-rank change of `lora_rank` is trained, scaled by `lora_alpha` / `lora_rank`, with `lora_dropout`. Each
+    backbone reads its own fields only.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    backbone: Literal["tiny"] = "tiny"
+    backbone: Literal["tiny", "smollm2", "base"] = "tiny"
     width: int = Field(128, ge=16, le=1024)
     layers: int = Field(4, ge=1, le=32)
     heads: int = Field(4, ge=1, le=32)
     dropout: float = Field(0.1, ge=0, lt=1)
+    lora_rank: int = Field(8, ge=1, le=1024)
+    lora_alpha: float = Field(16.0, gt=0, le=4096)
+    lora_dropout: float = Field(0.05, ge=0, lt=1)
     context: int = Field(4096, ge=256, le=2**17)
     answers: Literal["relative", "absolute"] = "relative"
     codec: Literal["scientific", "plain"] = "scientific"
@@ -61,13 +69,13 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _whole_heads(self) -> Recipe:
-        if self.width % (2 * self.heads):
+        if self.backbone == "tiny" and self.width % (2 * self.heads):
             raise ValueError(f"width {self.width} is no multiple of twice the {self.heads} heads")
         return self
 
     @property
     def sizes(self) -> TinyConfig:
-        """Of the backbone."""
+        """Of backbone `tiny`."""
         return TinyConfig(self.width, self.layers, self.heads, self.dropout, self.context)
 
     def make_codec(self) -> Codec:

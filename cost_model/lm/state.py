@@ -13,7 +13,9 @@ from cost_model.lm.recipe import Recipe
 from cost_model.lm.training import Trainer
 from design.errors import InputError
 
-EXPECTED = "the state of a training with the same recipe and data; train in another directory, or without --resume"
+EXPECTED = (
+    "the state of a training with the same recipe, data and base; train in another directory, or without --resume"
+)
 
 
 @dataclass
@@ -34,7 +36,7 @@ def save_state(path: Path, recipe: Recipe, corpus: str, trainer: Trainer, progre
     """Write it, whole or not at all. Raises OSError."""
     from safetensors.torch import save
 
-    tensors = {f"model.{name}": tensor for name, tensor in trainer.model.state_dict().items()}
+    tensors = {f"model.{name}": tensor for name, tensor in trainer.model.kept().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in progress.weights.items()}
     for number, moments in trainer.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{name}": value for name, value in moments.items()}
@@ -42,6 +44,7 @@ def save_state(path: Path, recipe: Recipe, corpus: str, trainer: Trainer, progre
     card = {
         "recipe": recipe.model_dump(mode="json"),
         "corpus": corpus,
+        "base": trainer.model.base,
         "step": trainer.step,
         "best": progress.best if progress.scores else None,
         "at": progress.at,
@@ -65,12 +68,12 @@ def load_state(path: Path, recipe: Recipe, corpus: str, trainer: Trainer) -> Pro
         raise InputError.unreadable(str(path), error, EXPECTED) from None
     except (SafetensorError, KeyError, ValueError):
         raise InputError(str(path), "is damaged", EXPECTED) from None
-    same = {"recipe": recipe.model_dump(mode="json"), "corpus": corpus}
+    same = {"recipe": recipe.model_dump(mode="json"), "corpus": corpus, "base": trainer.model.base}
     for name, value in same.items():
         if card.get(name) != value:
             raise InputError(str(path), f"is of another {name}", EXPECTED)
     try:
-        trainer.model.load_state_dict(_part(tensors, "model."))
+        trainer.model.bring(_part(tensors, "model."))
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _part(tensors, "optimiser.").items():
             number, what = name.split(".", 1)

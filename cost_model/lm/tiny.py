@@ -9,67 +9,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cost_model.lm.backbone import Backbone
+from cost_model.lm.past import Memory, Pair, Past
 from cost_model.prompt.tokens import DIGITS, IDS, VOCABULARY
 
 WORTH = 8  # numbers that say what a digit or an exponent is worth
-Pair = tuple[Tensor, Tensor]  # keys and values, (batch, heads, tokens, size) each
-Memory = list[Pair]  # of all layers
-
-
-class Past(Protocol):
-    """What tokens stand behind."""
-
-    def joined(self, layer: int, keys: Tensor, values: Tensor) -> Pair:
-        """All keys and values (batch, heads, remembered + tokens, size) of a layer, those of new tokens last."""
-        ...
-
-
-class Shared:
-    """One program, remembered once for a whole batch; without one, nothing."""
-
-    def __init__(self, program: Memory | None) -> None:
-        self._program = program
-
-    def joined(self, layer: int, keys: Tensor, values: Tensor) -> Pair:
-        """See `Past`."""
-        if self._program is None:
-            return keys, values
-        earlier = [part.expand(len(keys), -1, -1, -1) for part in self._program[layer]]
-        return torch.cat([earlier[0], keys], dim=2), torch.cat([earlier[1], values], dim=2)
-
-
-class Notebook:
-    """Room for a batch of so many, into which tokens are written where they stay: nothing is copied when more follow.
-    The program stands at the beginning and is written once."""
-
-    def __init__(self, program: Memory, batch: int, tokens: int) -> None:
-        heads, length, size = program[0][0].shape[1:]
-        self._program = self.length = length
-        self._pages = [tuple(torch.empty(batch, heads, length + tokens, size) for _ in pair) for pair in program]
-        for page, pair in zip(self._pages, program, strict=True):
-            for room, part in zip(page, pair, strict=True):
-                room[:, :, :length] = part
-
-    def rewind(self) -> None:
-        """Forget all but the program."""
-        self.length = self._program
-
-    def advance(self, tokens: int) -> None:
-        """Keep the tokens that were written last; the next ones are written behind them."""
-        self.length += tokens
-
-    def joined(self, layer: int, keys: Tensor, values: Tensor) -> Pair:
-        """See `Past`."""
-        end = self.length + keys.shape[2]
-        first, second = self._pages[layer]
-        first[:, :, self.length : end], second[:, :, self.length : end] = keys, values
-        return first[:, :, :end], second[:, :, :end]
 
 
 @dataclass(frozen=True)
@@ -109,7 +58,7 @@ class Block(nn.Module):
         return found
 
 
-class Tiny(nn.Module):
+class Tiny(Backbone):
     """The decoder. All its methods are deterministic when dropout is off."""
 
     def __init__(self, config: TinyConfig) -> None:
@@ -130,7 +79,7 @@ class Tiny(nn.Module):
                 nn.init.normal_(weight, std=scale / math.sqrt(2 * config.layers) if added else scale)
 
     def program(self, tokens: Tensor) -> Memory:
-        """What later tokens need of a program (tokens,)."""
+        """See `Backbone`. All of the program sees all of it."""
         x = self.drop(self._embedded(tokens))[None]
         turn = self._turn(torch.arange(len(tokens)))
         memory = []
@@ -141,10 +90,7 @@ class Tiny(nn.Module):
         return memory
 
     def behind(self, past: Past, tokens: Tensor, places: Tensor, mask: Tensor) -> Tensor:
-        """States (batch, tokens, width) of tokens (batch, tokens) behind what `past` remembers.
-
-        `places` (batch, tokens) are positions; `mask` (batch, tokens, remembered + tokens) says who sees whom.
-        """
+        """See `Backbone`."""
         x = self.drop(self._embedded(tokens))
         turn = self._turn(places)
         turn = (turn[0][:, None], turn[1][:, None])
@@ -156,10 +102,14 @@ class Tiny(nn.Module):
         return found
 
     def logits(self, states: Tensor, tokens: Tensor) -> Tensor:
-        """How likely each of some tokens (k,) is to follow, (..., k), up to a constant."""
+        """See `Backbone`."""
         weights = self.rows.weight[tokens] + self.worth_out(self._worth[tokens])
         found: Tensor = states @ weights.T
         return found
+
+    def kept(self) -> dict[str, Tensor]:
+        """All of it."""
+        return dict(self.state_dict())
 
     def _embedded(self, tokens: Tensor) -> Tensor:
         found: Tensor = self.rows(tokens) + self.worth_in(self._worth[tokens])

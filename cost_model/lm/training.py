@@ -16,13 +16,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cost_model.lm.backbone import Backbone
+from cost_model.lm.backbones import make_backbone
+from cost_model.lm.bases import Base
 from cost_model.lm.digit_targets import DigitTargets, digit_targets
 from cost_model.lm.examples import Examples
 from cost_model.lm.labels import labels_text
 from cost_model.lm.layout import Layout
 from cost_model.lm.numerals import first_places, numerals
+from cost_model.lm.past import Shared
 from cost_model.lm.recipe import Recipe
-from cost_model.lm.tiny import Shared, Tiny
 from cost_model.numbers import Codec
 from cost_model.prompt.design import METRICS
 from cost_model.prompt.tokens import IDS
@@ -54,14 +57,17 @@ def lesson(examples: Examples, codec: Codec, spread: float) -> Lesson:
 class Trainer:
     """A model on its way: `step` counts both stages. `losses` are running means by metric, in nats a number."""
 
-    def __init__(self, recipe: Recipe, lessons: Sequence[Lesson], model: Tiny | None = None) -> None:
-        """From the beginning, or on from a `model`, of which what requires a gradient learns."""
+    def __init__(
+        self, recipe: Recipe, lessons: Sequence[Lesson], base: Base | None = None, model: Backbone | None = None
+    ) -> None:
+        """From the beginning, with what the recipe's backbone is made of; or on from a `model`, of which learns what
+        requires a gradient."""
         torch.set_num_threads(1)
         torch.manual_seed(recipe.seed)
         self.recipe, self.lessons = recipe, list(lessons)
         self.codec = recipe.make_codec()
         self.layout = Layout(METRICS, self.codec.longest)
-        self.model = Tiny(recipe.sizes) if model is None else model
+        self.model = make_backbone(recipe, base) if model is None else model
         self.optimiser = torch.optim.AdamW(
             [weight for weight in self.model.parameters() if weight.requires_grad],
             lr=recipe.rate,

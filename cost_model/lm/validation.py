@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cost_model.lm.backbone import Backbone
 from cost_model.lm.examples import Examples
 from cost_model.lm.grammar import Grammar
 from cost_model.lm.reading import Reader
-from cost_model.lm.tiny import Tiny
 from cost_model.numbers import Codec
 
 MOST = 100  # designs of a kernel that are asked about
 LEAST = 20  # fewer say nothing of a kernel
 
 
-def score(model: Tiny, codec: Codec, kernels: Sequence[Examples]) -> float:
+def score(model: Backbone, codec: Codec, kernels: Sequence[Examples]) -> float:
     """Mean over kernels of the RMSE of log2(cycles) / 2 of the medians; NaN where there is no kernel to ask about."""
     grammar, found = Grammar(codec), []
     for examples in kernels:

@@ -87,7 +87,8 @@ def _judge(
 ) -> Evaluator:
     name = settings["evaluator"]
     if name == "lm":
-        return language_model(settings["checkpoint"]).fitted(kernel, target, None, settings["seed"])
+        predictor = language_model(settings["checkpoint"], settings["base-model"])
+        return predictor.fitted(kernel, target, None, settings["seed"])
     if name in ("auto", "estimate"):
         return estimate
     if name == "truth":

@@ -14,8 +14,8 @@ from cost_model.lm.distribution import Distribution, confidences
 from cost_model.lm.examples import Prompts
 from cost_model.lm.grammar import NONE, ROOT, Grammar
 from cost_model.lm.layout import Layout
+from cost_model.lm.past import Shared
 from cost_model.lm.reading import OPENED, TOGETHER, Reader
-from cost_model.lm.tiny import Shared
 from cost_model.numbers import Codec, PlainDigits, Scientific
 from cost_model.prompt.design import METRICS
 from cost_model.prompt.tokens import IDS
