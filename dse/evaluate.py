@@ -31,7 +31,7 @@ from evaluators.scoring.asking import CHOICES
 from evaluators.scoring.nearest import nearest_kernels
 from evaluators.scoring.protocol import LEAST_ROWS, Choose, drawn, seeds_of, truth_of, why_skipped, with_cycles
 from evaluators.scoring.table import UNITS, blocks_by_labels, heading, places_by_labels, score_kernels
-from evaluators.shipped import language_model, transformer_h
+from evaluators.shipped import language_model, transformer_h, with_intervals
 from frontends.hls_results import KernelTable, family_of, read_kernels, read_results, result_names
 
 FILE = "metrics.json"
@@ -51,7 +51,9 @@ class Judged:
 
 PREDICTORS: dict[str, Callable[[Settings], Predictor]] = {
     "estimate": lambda settings: EstimatePredictor(),
-    "lm": lambda settings: language_model(settings["checkpoint"], settings["base-model"]),
+    "lm": lambda settings: with_intervals(
+        language_model(settings["checkpoint"], settings["base-model"]), settings["checkpoint"]
+    ),
     "transformer-h": lambda settings: transformer_h(settings["checkpoint"]),
 }
 

@@ -16,7 +16,7 @@ from design.loop_nest import PIPELINE, Kernel
 from dse.run_directory import write_whole
 from dse.settings import Settings
 from evaluators.predictor import METRICS
-from evaluators.shipped import language_model
+from evaluators.shipped import language_model, with_intervals
 from frontends.c_kernel import read_kernel
 
 FILE = "prediction.json"
@@ -29,10 +29,11 @@ def predict_as(settings: Settings, out: Path) -> int:
         raise InputError("--kernel", "is missing", "a C file with loop directives")
     kernel = read_kernel(Path(settings["kernel"]))
     batch = chosen(kernel, settings["tool-version"], settings["set"] or ())
-    predictor = language_model(settings["checkpoint"], settings["base-model"])
-    evaluator = predictor.fitted(kernel, TARGETS[settings["tool-version"]], None, settings["seed"])
-    answer = evaluator.evaluate(batch, seed=settings["seed"])
-    digits = evaluator.digits(batch)
+    model = language_model(settings["checkpoint"], settings["base-model"])
+    target, seed = TARGETS[settings["tool-version"]], settings["seed"]
+    evaluator = with_intervals(model, settings["checkpoint"]).fitted(kernel, target, None, seed)
+    answer = evaluator.evaluate(batch, seed=seed)
+    digits = model.fitted(kernel, target, None, seed).digits(batch)
     found = {
         "kernel": kernel.name,
         "tool": settings["tool-version"],

@@ -21,6 +21,7 @@ from design.hls import Target
 from design.loop_nest import Kernel
 from evaluators.base import Evaluator
 from evaluators.hls_rows import UTILISATION
+from evaluators.pace import together_of
 from evaluators.predictor import METRICS, VALID, FittedOn, Labelled, Predictor
 from evaluators.residuals import FOLDS, PLAIN, Terms, left_out
 from evaluators.scoring.figures import CYCLES, LEVEL
@@ -103,6 +104,7 @@ class ConformalEvaluator:
         self._said = f"conformal-{VERSION} {_digest(repr((self._widths, level, terms)))}"
         self.name, self.version = inner.name, f"{inner.version}+{self._said}"
         self.metrics, self.fidelity = inner.metrics, inner.fidelity
+        self.together = together_of(inner)
 
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
         """See `Evaluator`."""

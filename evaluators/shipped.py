@@ -6,7 +6,9 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cost_model.conformal.store import read_prior
 from design.errors import InputError
+from evaluators.conformal import ConformalPredictor
 
 if TYPE_CHECKING:
     from evaluators.lm import LmPredictor
@@ -26,6 +28,13 @@ def language_model(path: str | None, base: str | None = None) -> LmPredictor:
     from evaluators.lm import LmPredictor
 
     return LmPredictor(load(LANGUAGE_MODEL if path is None else Path(path), base))
+
+
+def with_intervals(model: LmPredictor, path: str | None) -> ConformalPredictor:
+    """The model with intervals that hold what they promise: by labels and by the prior that stands beside its
+    checkpoint, as NAME.prior.json beside NAME.safetensors, if there is one. Raises InputError for a damaged prior."""
+    beside = (LANGUAGE_MODEL if path is None else Path(path)).with_suffix(".prior.json")
+    return ConformalPredictor(model, read_prior(beside) if beside.exists() else None, normalised=True)
 
 
 def transformer_h(path: str | None) -> TransformerHPredictor:

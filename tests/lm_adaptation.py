@@ -86,7 +86,7 @@ def taught(checkpoint: Checkpoint, examples: Examples, way: str) -> Checkpoint:
         inject_adapter_in_model(LoraConfig(r=4, lora_alpha=8, target_modules=["attend", "out", "up", "down"]), model)
         layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
         assert layers
-    trainer = Trainer(recipe, [lesson(examples, recipe.make_codec(), recipe.spread)], model)
+    trainer = Trainer(recipe, [lesson(examples, recipe.make_codec(), recipe.spread)], model=model)
     while trainer.step < trainer.last:
         trainer.advance()
     return replace(checkpoint, model=model.eval(), digest=f"{checkpoint.digest}-{way}")

@@ -47,6 +47,7 @@ class Recipe(BaseModel):
     lora_dropout: float = Field(0.05, ge=0, lt=1)
     context: int = Field(4096, ge=256, le=2**17)
     answers: Literal["relative", "absolute"] = "relative"
+    centred: bool = True
     codec: Literal["scientific", "plain"] = "scientific"
     digits: int = Field(3, ge=1, le=15)
     spread: float = Field(0.05, ge=0, le=2)

@@ -20,7 +20,7 @@ from cost_model.lm.backbone import Backbone
 from cost_model.lm.backbones import make_backbone
 from cost_model.lm.bases import Base
 from cost_model.lm.digit_targets import DigitTargets, digit_targets
-from cost_model.lm.examples import Examples
+from cost_model.lm.examples import ONE, Examples
 from cost_model.lm.labels import labels_text
 from cost_model.lm.layout import Layout
 from cost_model.lm.numerals import first_places, numerals
@@ -47,11 +47,20 @@ class Lesson:
         return np.setdiff1d(np.arange(len(self.examples.valid)), self.examples.known)
 
 
-def lesson(examples: Examples, codec: Codec, spread: float) -> Lesson:
-    """Examples with their targets."""
-    return Lesson(
-        examples, [digit_targets(codec, column, spread) for column in (examples.values / examples.prompts.units).T]
-    )
+def lesson(examples: Examples, codec: Codec, spread: float, centred: bool = False) -> Lesson:
+    """Examples with their targets. `centred`: as if the estimate were right on most designs of the kernel."""
+    told = examples.values / examples.prompts.units
+    if centred:
+        told /= usual(told) / ONE
+    return Lesson(examples, [digit_targets(codec, column, spread) for column in told.T])
+
+
+def usual(told: Floats) -> Floats:
+    """(metrics,) the median of relative answers (n, metrics) above 0; ONE where there are none."""
+    above = np.where(told > 0, told, np.nan)
+    known = np.isfinite(above).any(axis=0)
+    found: Floats = np.where(known, np.nanmedian(np.where(known, above, ONE), axis=0), ONE)
+    return found
 
 
 class Trainer:

@@ -1,8 +1,8 @@
 """Which designs' labels are known: drawn at random, or those that a predictor asks for before it has seen any.
 
-A predictor asks for designs that lie far from those it has asked for, in directives and in what it expects of them, the
-farther the more unsure it is: farthest-first traversal (Gonzalez, "Clustering to minimize the maximum intercluster
-distance", 1985), weighed by its doubt. It sees no result in doing so.
+A predictor asks for designs that stand for the others, in directives and in what it expects of them, those most of
+which it is unsure: greedily the next one by which the distances of all designs to the nearest one asked for, weighed
+by doubt, fall most (facility location; Nemhauser, Wolsey and Fisher, 1978). It sees no result in doing so.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from frontends.hls_results import KernelTable
 
 
 def asked(predictor: Predictor, table: KernelTable, count: int, seed: int) -> Rows:
-    """`count` rows with cycles that the predictor asks for, the first of them at random."""
+    """`count` rows with cycles that the predictor asks for."""
     rows = with_cycles(table)
     if not count:
         return rows[:0]
@@ -31,23 +31,23 @@ def asked(predictor: Predictor, table: KernelTable, count: int, seed: int) -> Ro
     places = np.concatenate(
         [scaled(directive_features(table.kernel, table.target, batch.columns)), scaled(expected(answer))], axis=1
     )
-    first = int(np.random.default_rng(seed).integers(len(rows)))
-    return rows[farthest(places, doubt(answer), min(count, len(rows)), first)]
+    return rows[standing_for(places, doubt(answer), min(count, len(rows)))]
 
 
 CHOICES: dict[str, Choose] = {"random": drawn, "asked": asked}
 
 
-def farthest(places: Floats, weight: Floats, count: int, first: int) -> Rows:
-    """`count` of n places (n, k), from the `first` on, each the one with the largest product of `weight` (n,) and the
-    distance to those before it."""
-    found = [first]
-    away = np.full(len(places), np.inf)
-    for _ in range(count - 1):
-        away = np.minimum(away, np.sqrt(((places - places[found[-1]]) ** 2).sum(axis=1)))
-        score = weight * away
-        score[found] = -1.0
-        found.append(int(np.argmax(score)))
+def standing_for(places: Floats, weight: Floats, count: int) -> Rows:
+    """`count` of n places (n, k), in the order in which they lower the sum over all of `weight` (n,) times the distance
+    to the nearest of them the most."""
+    squares = (places**2).sum(axis=1)
+    away = np.sqrt(np.maximum(squares[:, None] + squares - 2 * places @ places.T, 0.0))
+    nearest, found = away.max(axis=1), list[int]()
+    for _ in range(count):
+        left = weight @ np.minimum(nearest[:, None], away)
+        left[found] = np.inf
+        found.append(int(np.argmin(left)))
+        nearest = np.minimum(nearest, away[:, found[-1]])
     return np.array(found, dtype=np.int64)
 
 

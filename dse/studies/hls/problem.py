@@ -22,7 +22,7 @@ from dse.spaces.hls import HlsSpace
 from dse.spaces.listed import ListedSpace
 from evaluators.base import Evaluator
 from evaluators.estimate import EstimateEvaluator
-from evaluators.shipped import language_model
+from evaluators.shipped import language_model, with_intervals
 from evaluators.truth.base import Truth
 from evaluators.truth.command import CommandTruth
 from evaluators.truth.recorded import Recorded
@@ -87,7 +87,8 @@ def _judge(
 ) -> Evaluator:
     name = settings["evaluator"]
     if name == "lm":
-        predictor = language_model(settings["checkpoint"], settings["base-model"])
+        model = language_model(settings["checkpoint"], settings["base-model"])
+        predictor = with_intervals(model, settings["checkpoint"])
         return predictor.fitted(kernel, target, None, settings["seed"])
     if name in ("auto", "estimate"):
         return estimate
