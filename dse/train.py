@@ -62,7 +62,11 @@ def _train(recipe: Recipe, base: Base | None, corpus: Corpus, out: Path, resume:
     fitted = {tool: read_fitted(tool) for tool in {table.target.tool for table in tables}}
     examples = [examples_of(table, fitted[table.target.tool], recipe) for table in tables]
     held = [each for each in examples if each.family in recipe.validation]
-    lessons = [lesson(e, codec, recipe.spread) for e in examples if e.family not in recipe.validation and len(e.known)]
+    lessons = [
+        lesson(e, codec, recipe.spread, recipe.centres)
+        for e in examples
+        if e.family not in recipe.validation and len(e.known)
+    ]
     if not lessons:
         raise InputError("--data", "has no kernel with cycles beside those of validation", "more results")
     trainer, progress, began = Trainer(recipe, lessons, base), Progress(), time.process_time()

@@ -15,6 +15,7 @@ from cost_model.lm.checkpoint import Checkpoint
 from cost_model.lm.distribution import confidences
 from cost_model.lm.examples import Prompter
 from cost_model.lm.grammar import Grammar
+from cost_model.lm.labels import labels_text
 from cost_model.lm.reading import TOGETHER, Reader, Reading
 from cost_model.numbers import Scientific
 from cost_model.tables.labels import Correction, learn
@@ -64,6 +65,15 @@ class LmEvaluator(AtOnce):
         found = copy(self)
         found.taught = taught
         found.version = f"{self.version[:-1]},{taught.labels} labels {taught.digest})"
+        return found
+
+    def shown(self, labels: Ints, count: int) -> LmEvaluator:
+        """The same, with `count` labels (tokens,) behind the program. Raises InputError where they leave no room."""
+        found = copy(self)
+        found.prompter = self.prompter.behind(labels)
+        found.reader = Reader(self.reader.model, self.reader.grammar, found.prompter.program)
+        digest = blake2b(labels.tobytes(), digest_size=4).hexdigest()
+        found.version = f"{self.version[:-1]},{count} labels shown {digest})"
         return found
 
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
@@ -155,7 +165,7 @@ def draws(batch: Batch, seed: int) -> Floats:
 
 class LmPredictor:
     """A checkpoint as a predictor. Labels of a kernel are learned by forests beside the model, see
-    `cost_model/tables/labels.py`."""
+    `cost_model/tables/labels.py`; a model that was trained to be shown labels in its prompt is shown them instead."""
 
     name = "lm"
 
@@ -177,6 +187,12 @@ class LmPredictor:
         if not len(known):
             return plain
         columns, truth = labels.batch.take(known).columns, truth[known]
+        recipe = self.checkpoint.recipe
+        if recipe.shots:
+            few = known[np.random.default_rng(seed).permutation(len(known))[: recipe.shots]]
+            prompts, _ = plain.prompter.prompts(labels.batch.take(few).columns)
+            numbers = np.stack([labels.truth[metric][few] for metric in SAID], axis=1)
+            return plain.shown(labels_text(recipe.make_codec(), prompts, numbers), len(few))
         said = plain.said(columns)
         correction = learn(kernel, target, columns, said.y, said.estimate, truth, seed)
         least = frozenset(name for name in target.device.resources if (labels.truth[name][known] == 0).any())

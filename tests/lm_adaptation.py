@@ -1,11 +1,11 @@
 """Ways for the language model to learn from 20 labels of a kernel, on families that it has not seen:
 
-    python -m tests.lm_adaptation --data hlsyn.tar.gz --models FOLDER [--ways forest,head,lora,shots] [--kernels A,B]
+    python -m tests.lm_adaptation --data hlsyn.tar.gz --models FOLDER [--ways itself,head,lora,all] [--kernels A,B]
 
-FOLDER holds the models of `tests.lm_folds`. `forest` is what the evaluator does: forests beside it; `head` trains
-the last norm and what answers are compared with, `lora` low-rank additions to all layers (by peft), `all` everything,
-each with the loss of the training; `shots` shows the labels in the prompt. Printed are means over kernels of RMSE(y),
-Spearman, median APE and the share within 10 %, and CPU seconds a kernel.
+FOLDER holds the models of `tests.lm_folds`. `itself` is what the evaluator does: forests beside the model, or labels in
+its prompt if its recipe has shots. `head` trains the last norm and what answers are compared with, `lora` low-rank
+additions to all layers (by peft), `all` everything, each with the loss of the training. Printed are means over kernels
+of RMSE(y), Spearman, median APE and the share within 10 %, and CPU seconds a kernel.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from cost_model.corpus.records import gather
 from cost_model.hls.store import Fitted, read_fitted
 from cost_model.lm.checkpoint import Checkpoint, load
 from cost_model.lm.examples import Examples
-from cost_model.lm.labels import labels_text
-from cost_model.lm.reading import Reader
 from cost_model.lm.training import Trainer, lesson
 from cost_model.prompt.design import METRICS
 from design.hls import TARGETS, Target
@@ -53,15 +51,9 @@ class Adapted:
         """See `Predictor`."""
         checkpoint = self._inner.checkpoint
         plain = LmEvaluator(kernel, target, checkpoint, self._known[target.tool])
-        if labels is None:
-            return plain
+        assert labels is not None
         prompts, _ = plain.prompter.prompts(labels.batch.columns)
         truth = np.stack([labels.truth[metric] for metric in METRICS], axis=1)
-        if self._way == "shots":
-            shown = labels_text(checkpoint.recipe.make_codec(), prompts, truth)
-            plain.prompter.program = np.concatenate([plain.prompter.program, shown])
-            plain.reader = Reader(checkpoint.model, plain.reader.grammar, plain.prompter.program)
-            return plain
         learned = taught(checkpoint, Examples(kernel.name, "", target.tool, prompts, truth, labels.valid), self._way)
         return LmEvaluator(kernel, target, learned, self._known[target.tool])
 
@@ -98,7 +90,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--parts", type=int, default=5)
-    parser.add_argument("--ways", default="forest,head,lora,shots")
+    parser.add_argument("--ways", default="itself,head,lora,all")
     parser.add_argument("--kernels", default="")
     given = parser.parse_args()
     corpus, fitted = gather(given.data), {tool: read_fitted(tool) for tool in TARGETS}
@@ -110,7 +102,7 @@ def main() -> None:
             continue
         inner = LmPredictor(load(given.models / f"part-{number}-of-{given.parts}.safetensors"), fitted)
         for way in given.ways.split(","):
-            predictor: Predictor = inner if way == "forest" else Adapted(inner, way, fitted)
+            predictor: Predictor = inner if way == "itself" else Adapted(inner, way, fitted)
             for table in tables:
                 began = time.process_time()
                 cycles = score_kernel(predictor, table, LABELS, SEED).blocks["cycles"]

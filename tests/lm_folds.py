@@ -53,7 +53,7 @@ def trained(recipe: Recipe, corpus: Corpus, held: frozenset[str], fitted: dict[s
         return found
     tables = [record.table for record in corpus.records if record.family not in held]
     examples = [examples_of(table, fitted[table.target.tool], recipe) for table in tables]
-    lessons = [lesson(each, recipe.make_codec(), recipe.spread) for each in examples if len(each.known)]
+    lessons = [lesson(each, recipe.make_codec(), recipe.spread, recipe.centres) for each in examples if len(each.known)]
     trainer = Trainer(recipe, lessons)
     while trainer.step < trainer.last:
         trainer.advance()

@@ -25,7 +25,7 @@ from cost_model.prompt import VERSION
 from cost_model.prompt.tokens import VOCABULARY
 from design.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 LARGEST = 2**32  # bytes; a low-rank change of a large base is large
 CARD = "card"
 EXPECTED = "a checkpoint that --execution-type train wrote"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,6 +75,15 @@ class Prompter:
         if self._room <= 0:
             found, most = f"makes a prompt of {len(self.program)} tokens", f"at most {recipe.context} tokens"
             raise InputError(f"kernel {kernel.name}", found, f"{most}, as the model was made for")
+
+    def behind(self, labels: Ints) -> Prompter:
+        """The same with labelled designs (tokens,) behind the program. Raises InputError where they leave no room."""
+        found = copy(self)
+        found.program, found._room = np.concatenate([self.program, labels]), self._room - len(labels)
+        if found._room <= 0:
+            what = f"makes a prompt of {len(found.program)} tokens with its labels"
+            raise InputError(f"kernel {self.kernel.name}", what, f"at most {len(self.program) + self._room}")
+        return found
 
     def prompts(self, columns: Mapping[str, Ints]) -> tuple[Prompts, dict[str, Floats]]:
         """Prompts of n designs, and the estimate that they hold. Raises InputError where they are too long."""

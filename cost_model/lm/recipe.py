@@ -21,7 +21,9 @@ RATIOS = (0, 6)  # of those relative to the estimate, of which ONE is 1
 class Recipe(BaseModel):
     """What a recipe's file may hold; what it leaves out is as here.
 
-    `answers` are told relative to the estimate in the prompt, or absolute. `codec` with `digits`; `spread` of the
+    `answers` are told relative to the estimate in the prompt, or absolute; `centred` ones in training as if the
+    estimate were right on most designs of each kernel, so that what directives do is learned and not how far off it is
+    on a kernel that no other kernel is like. `codec` with `digits`; `spread` of the
     distance-aware loss in decades (0: cross-entropy). `number_steps` teach on made-up numbers what digits are worth and
     that estimates are about right, then `steps` the results: of `kernels` a step `designs` with cycles and `unfinished`
     without, behind up to `shots` designs whose answers are shown. The learning rate warms up over `warmup` steps
@@ -73,6 +75,11 @@ class Recipe(BaseModel):
         if self.backbone == "tiny" and self.width % (2 * self.heads):
             raise ValueError(f"width {self.width} is no multiple of twice the {self.heads} heads")
         return self
+
+    @property
+    def centres(self) -> bool:
+        """Whether training leaves a kernel's usual error out."""
+        return self.centred and self.answers == "relative"
 
     @property
     def sizes(self) -> TinyConfig:

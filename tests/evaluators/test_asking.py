@@ -48,9 +48,7 @@ def test_asked(table: KernelTable) -> None:
     assert set(rows.tolist()) != set(label_rows(table, 12, 0).tolist())
     order = np.random.default_rng(3).permutation(len(table))
     assert np.array_equal(order[asked(predictor, table.take(order), 12, 0)], rows)
-    other = replace(
-        table, cycles=1e9 - table.cycles
-    )
+    other = replace(table, cycles=1e9 - table.cycles)
     assert np.array_equal(asked(predictor, other, 12, 0), rows)
     assert not len(asked(predictor, table, 0, 0))
 

@@ -123,7 +123,7 @@ def _spoilt(path: Path, how: str) -> None:
     elif how == "another prompt":
         path.write_bytes(whole.replace(b'\\"prompt\\": 1', b'\\"prompt\\": 9'))
     elif how == "another format":
-        path.write_bytes(whole.replace(b'\\"format\\": 1', b'\\"format\\": 9'))
+        path.write_bytes(whole.replace(b'\\"format\\": 2', b'\\"format\\": 9'))
     elif how == "another recipe":
         path.write_bytes(whole.replace(b'\\"layers\\": 2', b'\\"layers\\": 3'))
     else:
