@@ -34,6 +34,7 @@ VERSION = "2"
 LEVEL = 0.9
 TAILS = ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2)
 SAMPLES = 5
+CYCLES = SAID.index("cycles")
 PRINTED = Scientific(digits=3, signed=False)  # the digits whose confidence is told
 
 
@@ -90,7 +91,9 @@ class LmEvaluator(AtOnce):
         for place, name in enumerate(SAID):
             at = np.concatenate([np.broadcast_to(TAILS, (count, len(TAILS))), uniforms[:, place]], axis=1)
             parts.append(said.reading.metrics[name].quantiles(at))
-        numbers = moved(np.stack(parts, axis=2), off)
+        numbers = np.stack(parts, axis=2)
+        numbers[:, :, CYCLES] = np.maximum(numbers[:, :, CYCLES], 1.0)
+        numbers = moved(numbers, off)
         found = {name: numbers[:, :, place] for place, name in enumerate(SAID)}
         if self.taught is not None:
             found |= {name: unreported(found[name], self.target, name) for name in self.taught.unreported}
@@ -109,6 +112,7 @@ class LmEvaluator(AtOnce):
         reading = self.reader.read(prompts)
         middle = {name: dist.quantiles(np.array([0.5]))[:, 0] for name, dist in reading.metrics.items()}
         least = {name: np.maximum(estimate[name], 1.0) for name in SAID}
+        middle["cycles"] = np.maximum(middle["cycles"], 1.0)  # nothing takes less
         return Said(reading, middle, targets(middle), targets(least))
 
     def digits(self, batch: Batch) -> dict[str, list[tuple[str, float]]]:
