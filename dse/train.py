@@ -55,18 +55,17 @@ def _train(recipe: Recipe, base: Base | None, corpus: Corpus, out: Path, resume:
     from cost_model.lm.checkpoint import Learned, save
     from cost_model.lm.examples import examples_of
     from cost_model.lm.state import Progress, load_state, save_state
-    from cost_model.lm.training import Trainer, lesson
+    from cost_model.lm.training import Trainer, lessons_of
     from cost_model.lm.validation import score
 
-    codec, tables = recipe.make_codec(), [record.table for record in corpus.records]
-    fitted = {tool: read_fitted(tool) for tool in {table.target.tool for table in tables}}
-    examples = [examples_of(table, fitted[table.target.tool], recipe) for table in tables]
-    held = [each for each in examples if each.family in recipe.validation]
-    lessons = [
-        lesson(e, codec, recipe.spread, recipe.centres)
-        for e in examples
-        if e.family not in recipe.validation and len(e.known)
+    codec = recipe.make_codec()
+    fitted = {tool: read_fitted(tool) for tool in {record.tool for record in corpus.records}}
+    held = [
+        examples_of(record.table, fitted[record.tool], recipe)
+        for record in corpus.records
+        if record.family in recipe.validation
     ]
+    lessons = lessons_of([r for r in corpus.records if r.family not in recipe.validation], fitted, recipe)
     if not lessons:
         raise InputError("--data", "has no kernel with cycles beside those of validation", "more results")
     trainer, progress, began = Trainer(recipe, lessons, base), Progress(), time.process_time()

@@ -20,9 +20,8 @@ from cost_model.conformal.store import write_prior
 from cost_model.corpus.records import Corpus, gather
 from cost_model.hls.store import Fitted, read_fitted
 from cost_model.lm.checkpoint import Checkpoint, Learned, load, save
-from cost_model.lm.examples import examples_of
 from cost_model.lm.recipe import Recipe, read_recipe
-from cost_model.lm.training import Trainer, lesson
+from cost_model.lm.training import Trainer, lessons_of
 from design.hls import TARGETS
 from evaluators.conformal import ConformalPredictor, who
 from evaluators.estimate import EstimatePredictor
@@ -51,13 +50,11 @@ def trained(recipe: Recipe, corpus: Corpus, held: frozenset[str], fitted: dict[s
         found = load(path)
         assert found.recipe == recipe and held.isdisjoint(found.learned.families), f"{path} is of another run"
         return found
-    tables = [record.table for record in corpus.records if record.family not in held]
-    examples = [examples_of(table, fitted[table.target.tool], recipe) for table in tables]
-    lessons = [lesson(each, recipe.make_codec(), recipe.spread, recipe.centres) for each in examples if len(each.known)]
-    trainer = Trainer(recipe, lessons)
+    records = [record for record in corpus.records if record.family not in held]
+    trainer = Trainer(recipe, lessons_of(records, fitted, recipe))
     while trainer.step < trainer.last:
         trainer.advance()
-    learned = Learned(tuple(sorted({table.family for table in tables})), tuple(t.kernel.digest for t in tables))
+    learned = Learned(tuple(sorted({r.family for r in records})), tuple(sorted({r.digest for r in records})))
     return save(path, recipe, trainer.model, learned, {})
 
 

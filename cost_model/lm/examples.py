@@ -66,9 +66,11 @@ class Prompter:
     """Makes prompts of one kernel's designs for one tool. The estimate in them is by constants that never saw results
     of the kernel's family. Raises InputError for a kernel whose program is longer than the recipe's context."""
 
-    def __init__(self, kernel: Kernel, target: Target, fitted: Fitted, recipe: Recipe) -> None:
+    def __init__(
+        self, kernel: Kernel, target: Target, fitted: Fitted, recipe: Recipe, ancestor: str | None = None
+    ) -> None:
         self.kernel, self.target = kernel, target
-        self.estimator = Estimator(kernel, fitted.constants_of(kernel.digest))
+        self.estimator = Estimator(kernel, fitted.constants_of(ancestor or kernel.digest))
         self.program = encode(program_text(kernel))
         self._relative = recipe.answers == "relative"
         self._room = recipe.context - len(self.program)
@@ -104,8 +106,9 @@ def told_in(target: Target, estimate: Mapping[str, Floats]) -> Floats:
     return np.stack([np.maximum(estimate[metric], least[metric]) for metric in METRICS], axis=1) / ONE
 
 
-def examples_of(table: KernelTable, fitted: Fitted, recipe: Recipe) -> Examples:
-    """All designs of a table. Raises InputError as `Prompter` does."""
-    prompts, _ = Prompter(table.kernel, table.target, fitted, recipe).prompts(table.batch.columns)
+def examples_of(table: KernelTable, fitted: Fitted, recipe: Recipe, ancestor: str | None = None) -> Examples:
+    """All designs of a table, whose kernel may be another in other words, with the digest `ancestor`. Raises InputError
+    as `Prompter` does."""
+    prompts, _ = Prompter(table.kernel, table.target, fitted, recipe, ancestor).prompts(table.batch.columns)
     values = np.stack([table.cycles, *(table.counts[metric] for metric in METRICS[1:])], axis=1)
     return Examples(table.name, table.family, table.target.tool, prompts, values, table.valid)

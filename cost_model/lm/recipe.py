@@ -26,7 +26,8 @@ class Recipe(BaseModel):
     on a kernel that no other kernel is like. `codec` with `digits`; `spread` of the
     distance-aware loss in decades (0: cross-entropy). `number_steps` teach on made-up numbers what digits are worth and
     that estimates are about right, then `steps` the results: of `kernels` a step `designs` with cycles and `unfinished`
-    without, behind up to `shots` designs whose answers are shown. The learning rate warms up over `warmup` steps
+    without, behind up to `shots` designs whose answers are shown. Each kernel is there in its own words and in those of
+    so many `variants` (`cost_model/corpus/augment.py`). The learning rate warms up over `warmup` steps
     and falls to a tenth along a cosine. Every `check` steps whole families that are held back for it (`validation`) are
     scored, and the best state is kept; after `patience` checks without a better one training stops. `resources` and
     `validity` weigh those answers against cycles.
@@ -59,6 +60,7 @@ class Recipe(BaseModel):
     number_rate: float = Field(0.002, gt=0, le=1)
     rate: float = Field(0.0007, gt=0, le=1)
     weight_decay: float = Field(0.1, ge=0, le=10)
+    variants: int = Field(0, ge=0, le=64)
     designs: int = Field(48, ge=1, le=4096)
     unfinished: int = Field(8, ge=0, le=4096)
     shots: int = Field(0, ge=0, le=256)

@@ -7,7 +7,7 @@ been none.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,11 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cost_model.corpus.augment import augmented
+from cost_model.corpus.records import Record
+from cost_model.hls.store import Fitted
 from cost_model.lm.backbone import Backbone
 from cost_model.lm.backbones import make_backbone
 from cost_model.lm.bases import Base
 from cost_model.lm.digit_targets import DigitTargets, digit_targets
-from cost_model.lm.examples import ONE, Examples
+from cost_model.lm.examples import ONE, Examples, examples_of
 from cost_model.lm.labels import labels_text
 from cost_model.lm.layout import Layout
 from cost_model.lm.numerals import first_places, numerals
@@ -53,6 +56,19 @@ def lesson(examples: Examples, codec: Codec, spread: float, centred: bool = Fals
     if centred:
         told /= usual(told) / ONE
     return Lesson(examples, [digit_targets(codec, column, spread) for column in told.T])
+
+
+def lessons_of(records: Sequence[Record], fitted: Mapping[str, Fitted], recipe: Recipe) -> list[Lesson]:
+    """Of records, in their own words and in the recipe's variants; none of what has no cycles. `fitted` by tool. Raises
+    InputError for a kernel that is too long."""
+    found = []
+    for record in records:
+        said = [record, *(augmented(record, recipe.seed + 1 + number) for number in range(recipe.variants))]
+        for one in {each.digest: each for each in said}.values():
+            examples = examples_of(one.table, fitted[one.tool], recipe, record.digest)
+            if len(examples.known):
+                found.append(lesson(examples, recipe.make_codec(), recipe.spread, recipe.centres))
+    return found
 
 
 def usual(told: Floats) -> Floats:
