@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from cost_model.corpus.records import gather
+from cost_model.hls.store import read_fitted
 from cost_model.lm.checkpoint import Learned, digest_of, load, save
 from cost_model.lm.recipe import Recipe, read_recipe, recipe_of
 from cost_model.lm.state import Progress, load_state, save_state
-from cost_model.lm.training import Lesson, Trainer, lesson
+from cost_model.lm.training import Lesson, Trainer, lesson, lessons_of
 from cost_model.lm.validation import score
 from design.errors import InputError
+from design.hls import TARGETS
 from frontends.hls_results import read_results
 from tests.cost_model.lm.small import RECIPE, examples, untrained
 from tests.hls_data import usual
@@ -69,6 +72,28 @@ def test_made_up_numbers_teach_digits() -> None:
         trainer.advance()
         found.append(trainer.losses[0])
     assert np.mean(found[-10:]) < 0.95 * np.mean(found[:10])
+
+
+def test_variants(tmp_path: Path) -> None:
+    """Kernels in other words come beside their own, with the same answers in the same units: the estimate of a variant
+    is by constants that have not seen its parent's family."""
+    records = gather(usual(tmp_path)).records
+    fitted = {tool: read_fitted(tool) for tool in TARGETS}
+    plain = lessons_of(records, fitted, RECIPE)
+    more = lessons_of(records, fitted, RECIPE.model_copy(update={"variants": 2}))
+    assert len(plain) < len(more) <= 3 * len(plain)
+    for one in more:
+        parent = next(p for p in plain if one.examples.name.startswith(p.examples.name) and same(one, p))
+        assert np.array_equal(one.examples.prompts.units, parent.examples.prompts.units)
+    texts = {one.examples.prompts.program.tobytes() for one in more}
+    assert len(texts) > len({one.examples.prompts.program.tobytes() for one in plain})
+
+
+def same(one: Lesson, other: Lesson) -> bool:
+    """Whether two have the same answers by the same tool."""
+    return one.examples.tool == other.examples.tool and np.array_equal(
+        one.examples.values, other.examples.values, equal_nan=True
+    )
 
 
 def test_going_on(lessons: list[Lesson], tmp_path: Path) -> None:
