@@ -34,7 +34,7 @@ from tests.lm_folds import parts_of, some
 
 LABELS, SEED = 20, 0
 FIGURES = ("rmse_y", "spearman", "median_ape", "within_10")
-RATES = {"head": 0.003, "lora": 0.003, "all": 0.0003}  # the best of 0.0003, 0.001 and 0.003 on the first part
+RATES = {"head": 0.003, "lora": 0.003, "all": 0.0005}
 STEPS = 30
 
 
@@ -43,8 +43,8 @@ class Adapted:
 
     name = "lm"
 
-    def __init__(self, inner: LmPredictor, way: str, fitted: dict[str, Fitted]) -> None:
-        self._inner, self._way, self._known = inner, way, fitted
+    def __init__(self, inner: LmPredictor, way: str, times: float, fitted: dict[str, Fitted]) -> None:
+        self._inner, self._way, self._times, self._known = inner, way, times, fitted
         self.version, self.fitted_on = inner.version, inner.fitted_on
 
     def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> LmEvaluator:
@@ -54,15 +54,17 @@ class Adapted:
         assert labels is not None
         prompts, _ = plain.prompter.prompts(labels.batch.columns)
         truth = np.stack([labels.truth[metric] for metric in METRICS], axis=1)
-        learned = taught(checkpoint, Examples(kernel.name, "", target.tool, prompts, truth, labels.valid), self._way)
+        learned = taught(
+            checkpoint, Examples(kernel.name, "", target.tool, prompts, truth, labels.valid), self._way, self._times
+        )
         return LmEvaluator(kernel, target, learned, self._known[target.tool])
 
 
-def taught(checkpoint: Checkpoint, examples: Examples, way: str) -> Checkpoint:
+def taught(checkpoint: Checkpoint, examples: Examples, way: str, times: float) -> Checkpoint:
     """A copy of the model that has learned from examples."""
     recipe = checkpoint.recipe.model_copy(
         update={"number_steps": 0, "steps": STEPS, "designs": LABELS, "kernels": 1, "warmup": 3, "shots": 0}
-        | {"rate": RATES[way], "dropout": 0.0}
+        | {"rate": RATES[way] * times, "dropout": 0.0}
     )
     model = deepcopy(checkpoint.model)
     model.requires_grad_(way == "all")
@@ -92,6 +94,7 @@ def main() -> None:
     parser.add_argument("--parts", type=int, default=5)
     parser.add_argument("--ways", default="itself,head,lora,all")
     parser.add_argument("--kernels", default="")
+    parser.add_argument("--times", type=float, default=1.0, help="the usual rates of learning")
     given = parser.parse_args()
     corpus, fitted = gather(given.data), {tool: read_fitted(tool) for tool in TARGETS}
     found: dict[str, list[list[float]]] = {}
@@ -102,7 +105,7 @@ def main() -> None:
             continue
         inner = LmPredictor(load(given.models / f"part-{number}-of-{given.parts}.safetensors"), fitted)
         for way in given.ways.split(","):
-            predictor: Predictor = inner if way == "itself" else Adapted(inner, way, fitted)
+            predictor: Predictor = inner if way == "itself" else Adapted(inner, way, given.times, fitted)
             for table in tables:
                 began = time.process_time()
                 cycles = score_kernel(predictor, table, LABELS, SEED).blocks["cycles"]

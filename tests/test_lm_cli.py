@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from cost_model.conformal.prior import POINTS, Prior, Shape
+from cost_model.conformal.store import write_prior
+from cost_model.corpus.split import read_split
+from cost_model.lm.recipe import read_recipe
 from dse.train import CARD, MODEL, STATE
+from evaluators.shipped import LANGUAGE_MODEL, language_model, with_intervals
 from main import main
 from tests.cases import ROOT
 from tests.cost_model.lm.small import RECIPE
@@ -165,3 +171,52 @@ def test_search_and_scores(data: Path, model: Path, tmp_path: Path, capsys: pyte
     assert found["evaluator"] == "lm" and found["seen"] == ["scale"]
     for labels in ("labels=0", "labels=20"):
         assert found[labels]["cycles"]["pass_at_5"] is not None and found[labels]["cycles"]["coverage_90"] is not None
+
+
+def test_labels_that_are_asked_for(data: Path, model: Path, tmp_path: Path) -> None:
+    """Another choice of labels gives other scores, and the file says which it was."""
+    given = ["--execution-type", "evaluate", "--data", str(data), "--kernels", "scale", "--labels", "20"]
+    scores = {}
+    for choice in ("random", "asked"):
+        out = tmp_path / choice
+        assert (
+            main([*given, "--label-choice", choice, "--report", "none", "--quiet", "--dse-output-dir", str(out)]) == 0
+        )
+        found = json.loads((out / "metrics.json").read_text())
+        assert found["label_choice"] == choice
+        scores[choice] = found["labels=20"]["cycles"]
+    assert scores["random"] != scores["asked"]
+
+
+def test_a_prior_beside_the_checkpoint(
+    data: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It makes the intervals; a damaged one is one line."""
+    copy, beside = tmp_path / "model.safetensors", tmp_path / "model.prior.json"
+    shutil.copy(model, copy)
+    asked = [*PREDICT, "--set", "PARA_ROW=8", "--checkpoint", str(copy), "--dse-output-dir", str(tmp_path / "said")]
+    widths = []
+    for half in (0.0, 0.01, 2.0):
+        if half:
+            shapes = {0: {"cycles": Shape(half, (1.0,) * POINTS, 60)}}
+            write_prior(Prior("lm, normalised", frozenset({"dot"}), frozenset({"abc"}), shapes), beside)
+        assert main([*asked, "--quiet"]) == 0
+        low, high = json.loads((tmp_path / "said" / "prediction.json").read_text())["metrics"]["cycles"]["interval"]
+        widths.append(high / low)
+    assert widths[1] < widths[2] and widths[0] not in widths[1:]
+    beside.write_text("{}")
+    assert main(asked) == 2
+    error = capsys.readouterr().err
+    assert "prior.json" in error and len(error.splitlines()) == 1
+
+
+def test_the_shipped_model() -> None:
+    """It was made by the shipped recipe, small, and neither it nor its prior has seen a held-out family."""
+    model = language_model(None)
+    assert model.checkpoint.recipe == read_recipe(Path("config/lm/tiny.json"))
+    assert LANGUAGE_MODEL.stat().st_size <= 20e6
+    prior = with_intervals(model, None).prior
+    assert prior is not None and set(prior.shapes) == {0, 20}
+    held = set(read_split().families)
+    assert held and not held & (set(model.checkpoint.learned.families) | prior.families)
+    assert prior.families <= set(model.checkpoint.learned.families)
