@@ -216,7 +216,7 @@ def test_the_shipped_model() -> None:
     assert model.checkpoint.recipe == read_recipe(Path("config/lm/tiny.json"))
     assert LANGUAGE_MODEL.stat().st_size <= 20e6
     prior = with_intervals(model, None).prior
-    assert prior is not None and set(prior.shapes) == {0, 20}
+    assert prior is not None and set(prior.shapes) == {20}
     held = set(read_split().families)
     assert held and not held & (set(model.checkpoint.learned.families) | prior.families)
     assert prior.families <= set(model.checkpoint.learned.families)
