@@ -95,8 +95,6 @@ class LmEvaluator(AtOnce):
         numbers[:, :, CYCLES] = np.maximum(numbers[:, :, CYCLES], 1.0)
         numbers = moved(numbers, off)
         found = {name: numbers[:, :, place] for place, name in enumerate(SAID)}
-        if self.taught is not None:
-            found |= {name: unreported(found[name], self.target, name) for name in self.taught.unreported}
         medians = {name: rows[:, 1] for name, rows in found.items()}
         interval = {name: rows[:, [0, 2]] for name, rows in found.items()}
         samples = {name: rows[:, len(TAILS) :] for name, rows in found.items()}
@@ -135,13 +133,11 @@ class Said:
 
 @dataclass(frozen=True)
 class Taught:
-    """What `labels` designs of a kernel, whose numbers and the seed make `digest`, teach. Of `unreported` resources a
-    label was 0: the tool leaves out small counts."""
+    """What `labels` designs of a kernel, whose numbers and the seed make `digest`, teach."""
 
     correction: Correction
     labels: int
     digest: str
-    unreported: frozenset[str]
 
 
 def moved(numbers: Floats, off: Floats) -> Floats:
@@ -153,11 +149,6 @@ def moved(numbers: Floats, off: Floats) -> Floats:
     by_name = values((y + off[:, None]).reshape(n * k, metrics))
     found: Floats = np.stack([by_name[name] for name in SAID], axis=1).reshape(n, k, metrics)
     return found
-
-
-def unreported(found: Floats, target: Target, name: str) -> Floats:
-    """Counts, 0 where the tool would leave them out."""
-    return np.where(found < target.device.reported * target.device.resources[name], 0.0, found)
 
 
 def draws(batch: Batch, seed: int) -> Floats:
@@ -199,10 +190,9 @@ class LmPredictor:
             return plain.shown(labels_text(recipe.make_codec(), prompts, numbers), len(few))
         said = plain.said(columns)
         correction = learn(kernel, target, columns, said.y, said.estimate, truth, seed)
-        least = frozenset(name for name in target.device.resources if (labels.truth[name][known] == 0).any())
         told = repr((seed, sorted((name, column.tolist()) for name, column in columns.items()), truth.tolist()))
         digest = blake2b(told.encode(), digest_size=4).hexdigest()
-        return plain.learned(Taught(correction, len(known), digest, least))
+        return plain.learned(Taught(correction, len(known), digest))
 
     def _plain(self, kernel: Kernel, target: Target) -> LmEvaluator:
         """Without labels. That of the last kernel is kept: its program need not be read again."""
