@@ -15,7 +15,6 @@ from design.hls import TARGETS, batch_of, hls_schema
 from design.loop_nest import PIPELINE, Kernel
 from dse.run_directory import write_whole
 from dse.settings import Settings
-from evaluators.predictor import METRICS
 from evaluators.shipped import language_model, with_intervals
 from frontends.c_kernel import read_kernel
 
@@ -46,7 +45,7 @@ def predict_as(settings: Settings, out: Path) -> int:
                 "samples": answer.samples[metric][0].tolist(),
                 "digits": digits[metric],
             }
-            for metric in METRICS
+            for metric in answer.samples
         },
         "valid_probability": float(answer.metrics["valid_probability"][0]),
     }
@@ -91,6 +90,11 @@ def _show(found: dict[str, object]) -> None:
     for metric, said in metrics.items():
         low, high = said["interval"]
         digits = "  ".join(f"{token} {share:.0%}" for token, share in said["digits"])
-        table.add_row(metric, f"{said['median']:,.0f}", f"{low:,.0f} to {high:,.0f}", digits)
+        table.add_row(metric, _number(said["median"]), f"{_number(low)} to {_number(high)}", digits)
     console.print(table)
     print(f"valid with probability {found['valid_probability']:.0%}; by {found['by']}")
+
+
+def _number(value: float) -> str:
+    """Counts whole, watts and the like to three digits."""
+    return f"{value:,.0f}" if value >= 100 or value == round(value) else f"{value:.3g}"

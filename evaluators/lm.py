@@ -13,7 +13,7 @@ import numpy as np
 from cost_model.hls.store import Fitted, read_fitted
 from cost_model.lm.checkpoint import Checkpoint
 from cost_model.lm.distribution import confidences
-from cost_model.lm.examples import Prompter
+from cost_model.lm.examples import Prompter, answers_of
 from cost_model.lm.grammar import Grammar
 from cost_model.lm.labels import labels_text
 from cost_model.lm.reading import TOGETHER, Reader, Reading
@@ -35,6 +35,8 @@ LEVEL = 0.9
 TAILS = ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2)
 SAMPLES = 5
 CYCLES = SAID.index("cycles")
+MORE = {"power": "power_w", "area": "area_mm2"}  # what a model may answer beside SAID, and how it is known
+FINER = Scientific(digits=3, signed=False, exponents=(-9, 9))  # of those
 PRINTED = Scientific(digits=3, signed=False)  # the digits whose confidence is told
 
 
@@ -59,7 +61,9 @@ class LmEvaluator(AtOnce):
         constants = self.prompter.estimator.constants.digest()
         self.version = f"{VERSION}({checkpoint.digest},{target.tool} constants {constants})"
         shares = [f"{name}_share" for name in target.device.resources]
-        self.metrics: Mapping[str, str] = {name: METRICS[name].unit for name in (*SAID, *shares, UTILISATION, VALID)}
+        self._more = {name: MORE[name] for name in checkpoint.recipe.metrics[len(SAID) :]}
+        names = (*SAID, *self._more.values(), *shares, UTILISATION, VALID)
+        self.metrics: Mapping[str, str] = {name: METRICS[name].unit for name in names}
 
     def learned(self, taught: Taught) -> LmEvaluator:
         """The same, with labels. Both share what was read of the program."""
@@ -86,15 +90,16 @@ class LmEvaluator(AtOnce):
         off = np.zeros((count, len(SAID)))
         if self.taught is not None and count:
             off = self.taught.correction.targets(self.kernel, self.target, columns, said.y, said.estimate) - said.y
-        uniforms = draws(batch, seed)
-        parts = []  # by metric (n, TAILS + SAMPLES)
-        for place, name in enumerate(SAID):
+        uniforms = draws(batch, seed, len(said.reading.metrics))
+        parts = {}  # by metric (n, TAILS + SAMPLES)
+        for place, (name, distribution) in enumerate(said.reading.metrics.items()):
             at = np.concatenate([np.broadcast_to(TAILS, (count, len(TAILS))), uniforms[:, place]], axis=1)
-            parts.append(said.reading.metrics[name].quantiles(at))
-        numbers = np.stack(parts, axis=2)
+            parts[name] = distribution.quantiles(at)
+        numbers = np.stack([parts[name] for name in SAID], axis=2)
         numbers[:, :, CYCLES] = np.maximum(numbers[:, :, CYCLES], 1.0)
         numbers = moved(numbers, off)
         found = {name: numbers[:, :, place] for place, name in enumerate(SAID)}
+        found |= {known_as: parts[name] for name, known_as in self._more.items()}
         medians = {name: rows[:, 1] for name, rows in found.items()}
         interval = {name: rows[:, [0, 2]] for name, rows in found.items()}
         samples = {name: rows[:, len(TAILS) :] for name, rows in found.items()}
@@ -117,7 +122,10 @@ class LmEvaluator(AtOnce):
         """Of one design, by metric: the tokens of the model's median as PRINTED, each with its probability after those
         before it."""
         said = self.said(batch.columns)
-        return {name: confidences(PRINTED, said.reading.metrics[name], float(said.medians[name][0])) for name in SAID}
+        found = {name: confidences(PRINTED, said.reading.metrics[name], float(said.medians[name][0])) for name in SAID}
+        for name, known_as in self._more.items():
+            found[known_as] = confidences(FINER, said.reading.metrics[name], float(said.medians[name][0]))
+        return found
 
 
 @dataclass(frozen=True)
@@ -151,11 +159,11 @@ def moved(numbers: Floats, off: Floats) -> Floats:
     return found
 
 
-def draws(batch: Batch, seed: int) -> Floats:
+def draws(batch: Batch, seed: int, metrics: int) -> Floats:
     """(n, metrics, SAMPLES) uniform numbers, a design's own whatever its company."""
     keys = key_bytes(batch.schema.key(batch))
     rngs = (np.random.default_rng([seed, *np.frombuffer(key, dtype=np.uint32).tolist()]) for key in keys)
-    return np.array([rng.random((len(SAID), SAMPLES)) for rng in rngs]).reshape(len(batch), len(SAID), SAMPLES)
+    return np.array([rng.random((metrics, SAMPLES)) for rng in rngs]).reshape(len(batch), metrics, SAMPLES)
 
 
 class LmPredictor:
@@ -186,7 +194,7 @@ class LmPredictor:
         if recipe.shots:
             few = known[np.random.default_rng(seed).permutation(len(known))[: recipe.shots]]
             prompts, _ = plain.prompter.prompts(labels.batch.take(few).columns)
-            numbers = np.stack([labels.truth[metric][few] for metric in SAID], axis=1)
+            numbers = answers_of(recipe.metrics, {metric: labels.truth[metric][few] for metric in SAID})
             return plain.shown(labels_text(recipe.make_codec(), prompts, numbers), len(few))
         said = plain.said(columns)
         correction = learn(kernel, target, columns, said.y, said.estimate, truth, seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 
@@ -26,12 +26,13 @@ ONE = 3000.0  # how a relative answer says that the estimate is right: far from 
 @dataclass(frozen=True)
 class Prompts:
     """One kernel's `program` (tokens,), and of n designs `designs` (n, width), padded on the right, with `lengths`, and
-    the `units` (n, metrics) that their answers are told in."""
+    the `units` (n, metrics) that their answers to `metrics` are told in."""
 
     program: Ints
     designs: Ints
     lengths: Ints
     units: Floats
+    metrics: tuple[str, ...] = METRICS
 
     def __len__(self) -> int:
         return len(self.designs)
@@ -42,7 +43,7 @@ class Prompts:
 
     def take(self, rows: Ints) -> Prompts:
         """Some designs."""
-        return Prompts(self.program, self.designs[rows], self.lengths[rows], self.units[rows])
+        return replace(self, designs=self.designs[rows], lengths=self.lengths[rows], units=self.units[rows])
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Prompter:
         self.kernel, self.target = kernel, target
         self.estimator = Estimator(kernel, fitted.constants_of(ancestor or kernel.digest))
         self.program = encode(program_text(kernel))
-        self._relative = recipe.answers == "relative"
+        self._relative, self._metrics = recipe.answers == "relative", tuple(recipe.metrics)
         self._room = recipe.context - len(self.program)
         if self._room <= 0:
             found, most = f"makes a prompt of {len(self.program)} tokens", f"at most {recipe.context} tokens"
@@ -94,8 +95,10 @@ class Prompter:
         if designs.shape[1] > self._room:
             found = f"makes prompts of {len(self.program) + designs.shape[1]} tokens"
             raise InputError(f"kernel {self.kernel.name}", found, f"at most {len(self.program) + self._room}")
-        units = told_in(self.target, estimate) if self._relative else np.ones((len(designs), len(METRICS)))
-        return Prompts(self.program, designs, lengths, units), estimate
+        units = np.ones((len(designs), len(self._metrics)))
+        if self._relative:
+            units[:, : len(METRICS)], units[:, len(METRICS) :] = told_in(self.target, estimate), 1 / ONE
+        return Prompts(self.program, designs, lengths, units, self._metrics), estimate
 
 
 def told_in(target: Target, estimate: Mapping[str, Floats]) -> Floats:
@@ -106,9 +109,15 @@ def told_in(target: Target, estimate: Mapping[str, Floats]) -> Floats:
     return np.stack([np.maximum(estimate[metric], least[metric]) for metric in METRICS], axis=1) / ONE
 
 
+def answers_of(metrics: Sequence[str], known: Mapping[str, Floats]) -> Floats:
+    """(n, metrics) of what is `known` by metric, (n,), cycles at least; NaN of the rest."""
+    nothing = np.full_like(known["cycles"], np.nan)
+    return np.stack([known.get(metric, nothing) for metric in metrics], axis=1)
+
+
 def examples_of(table: KernelTable, fitted: Fitted, recipe: Recipe, ancestor: str | None = None) -> Examples:
     """All designs of a table, whose kernel may be another in other words, with the digest `ancestor`. Raises InputError
     as `Prompter` does."""
     prompts, _ = Prompter(table.kernel, table.target, fitted, recipe, ancestor).prompts(table.batch.columns)
-    values = np.stack([table.cycles, *(table.counts[metric] for metric in METRICS[1:])], axis=1)
+    values = answers_of(prompts.metrics, {"cycles": table.cycles, **table.counts})
     return Examples(table.name, table.family, table.target.tool, prompts, values, table.valid)

@@ -6,7 +6,6 @@ import numpy as np
 
 from cost_model.lm.examples import Prompts
 from cost_model.numbers import Codec
-from cost_model.prompt.design import METRICS
 from cost_model.prompt.tokens import IDS
 from design.core import Floats, Ints
 
@@ -18,7 +17,7 @@ def labels_text(codec: Codec, prompts: Prompts, values: Floats) -> Ints:
     for row, told in enumerate(values / prompts.units):
         design = prompts.designs[row, : prompts.lengths[row]].tolist()
         found += design[: design.index(IDS["estimate"])]
-        for metric, value in zip(METRICS, told, strict=True):
+        for metric, value in zip(prompts.metrics, told, strict=True):
             try:
                 found += [IDS[metric], *(IDS[token] for token in codec.encode(float(value)))]
             except ValueError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from cost_model.lm.examples import ONE, Examples, Prompts
+from cost_model.lm.recipe import Recipe
 from cost_model.prompt.design import CODE, ESTIMATED, METRICS
 from cost_model.prompt.tokens import IDS, padded
 from design.core import Ints
@@ -18,9 +19,8 @@ SCATTER = 0.25  # scale of log10(answer / estimate), a Laplace distribution
 UNREPORTED = 0.25  # share of resources that are 0
 
 
-def numerals(count: int, seed: tuple[int, ...], relative: bool) -> Examples:
-    """`count` made-up designs of no program, the same for the same seed; answers are told `relative` to the estimate or
-    as they are."""
+def numerals(recipe: Recipe, count: int, seed: tuple[int, ...]) -> Examples:
+    """`count` made-up designs of no program, the same for the same seed, with answers to what has an estimate."""
     rng = np.random.default_rng(seed)
     low, high = np.array([DECADES[metric] for metric in METRICS]).T
     estimates = np.rint(10 ** rng.uniform(low, high, (count, len(METRICS))))
@@ -33,8 +33,12 @@ def numerals(count: int, seed: tuple[int, ...], relative: bool) -> Examples:
             words += [metric, *ESTIMATED.encode(max(float(value), 1.0))]
         rows.append([IDS[word] for word in words])
     designs, lengths = padded(rows)
-    units = estimates / ONE if relative else np.ones_like(estimates)
-    prompts = Prompts(np.empty(0, dtype=np.int64), designs, lengths, units)
+    unknown = np.full((count, len(recipe.metrics) - len(METRICS)), np.nan)
+    units = np.concatenate(
+        [estimates / ONE if recipe.answers == "relative" else np.ones_like(estimates), unknown], axis=1
+    )
+    values = np.concatenate([values, unknown], axis=1)
+    prompts = Prompts(np.empty(0, dtype=np.int64), designs, lengths, units, tuple(recipe.metrics))
     return Examples("numerals", "numerals", "none", prompts, values, np.ones(count, dtype=bool))
 
 

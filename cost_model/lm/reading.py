@@ -7,7 +7,7 @@ continued, the others stay cells as wide as what they could become.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,6 @@ from cost_model.lm.examples import Prompts
 from cost_model.lm.grammar import NONE, ROOT, Grammar
 from cost_model.lm.layout import Layout
 from cost_model.lm.past import Notebook
-from cost_model.prompt.design import METRICS
 from cost_model.prompt.tokens import IDS, PAD
 from design.core import Bools, Floats, Ints
 
@@ -51,9 +50,9 @@ class Reader:
 
     def read(self, prompts: Prompts) -> Reading:
         """All designs, in order."""
-        nothing = np.empty((0, len(METRICS), 1))
+        nothing = np.empty((0, len(prompts.metrics), 1))
         if not len(prompts):
-            return self._reading((nothing, nothing, nothing), np.empty(0))
+            return self._reading(prompts.metrics, (nothing, nothing, nothing), np.empty(0))
         cells: list[tuple[Floats, Floats, Floats]] = []
         valid = []
         with torch.inference_mode():
@@ -64,31 +63,31 @@ class Reader:
                 cells.append(tuple(part[:kept] for part in found))  # type: ignore[arg-type]
                 valid.append(sound[:kept])
         low, high, share = (np.concatenate([cell[part] for cell in cells]) for part in range(3))
-        return self._reading((low, high, share), np.concatenate(valid))
+        return self._reading(prompts.metrics, (low, high, share), np.concatenate(valid))
 
     @staticmethod
-    def _reading(cells: tuple[Floats, Floats, Floats], valid: Floats) -> Reading:
+    def _reading(metrics: Sequence[str], cells: tuple[Floats, Floats, Floats], valid: Floats) -> Reading:
         low, high, share = cells
-        metrics = {
-            metric: Distribution(low[:, place], high[:, place], share[:, place]) for place, metric in enumerate(METRICS)
+        said = {
+            metric: Distribution(low[:, place], high[:, place], share[:, place]) for place, metric in enumerate(metrics)
         }
-        return Reading(metrics, valid)
+        return Reading(said, valid)
 
     def _batch(self, prompts: Prompts) -> tuple[tuple[Floats, Floats, Floats], Floats]:
         """Cells (batch, metrics, cells) as low, high and share, and validity (batch,)."""
         count, width = prompts.designs.shape
-        layout = Layout(METRICS, 1)
-        named = layout.tokens(prompts.designs, np.empty((count, len(METRICS), 0), dtype=np.int64))
+        layout, metrics = Layout(prompts.metrics, 1), len(prompts.metrics)
+        named = layout.tokens(prompts.designs, np.empty((count, metrics, 0), dtype=np.int64))
         places = layout.places(self._length, prompts.lengths, width)
         mask = layout.mask(self._length, prompts.lengths, width)
-        notebook = self._opened(width)
+        notebook = self._opened(width, metrics)
         states = self._behind(notebook, named, places, mask)
         words = self.model.logits(states[:, -1], torch.tensor([IDS["no"], IDS["yes"]]))
         valid = torch.softmax(words.double(), dim=-1)[:, 1].numpy()
 
-        prefixes: Ints = np.full((count, len(METRICS), 1), ROOT)
-        share: Floats = np.ones((count, len(METRICS), 1))
-        states = states[:, width:-1].unflatten(1, (len(METRICS), 1))
+        prefixes: Ints = np.full((count, metrics, 1), ROOT)
+        share: Floats = np.ones((count, metrics, 1))
+        states = states[:, width:-1].unflatten(1, (metrics, 1))
         visible = mask[:, width:-1]  # (count, metrics, remembered): what each open prefix has seen
         cells = []
         for level in range(self.grammar.codec.longest):
@@ -109,7 +108,7 @@ class Reader:
             visible = self._seen(visible, parents, size)
             behind = self._length + prompts.lengths[:, None] + level + 1
             states = self._behind(notebook, tokens, np.broadcast_to(behind, tokens.shape), visible)
-            states = states.unflatten(1, (len(METRICS), size))
+            states = states.unflatten(1, (metrics, size))
         low, high, share = (np.concatenate([np.asarray(cell[part]) for cell in cells], axis=2) for part in range(3))
         units = prompts.units[:, :, None]
         return (low * units, high * units, share), valid
@@ -143,9 +142,9 @@ class Reader:
         itself = np.broadcast_to(np.eye(metrics * size, dtype=bool), (count, metrics * size, metrics * size))
         return np.concatenate([inherited, itself], axis=2)
 
-    def _opened(self, width: int) -> Notebook:
+    def _opened(self, width: int, metrics: int) -> Notebook:
         """The notebook, on its first page behind the program."""
-        room = width + len(METRICS) * (1 + sum(OPENED[:-1]) + OPENED[-1] * self.grammar.codec.longest) + 1
+        room = width + metrics * (1 + sum(OPENED[:-1]) + OPENED[-1] * self.grammar.codec.longest) + 1
         if self._notebook is None:
             self._notebook = Notebook(self.memory, self._together, room)
         self._notebook.rewind()

@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cost_model.lm.tiny import TinyConfig
 from cost_model.numbers import Codec, PlainDigits, Scientific
+from cost_model.prompt.design import METRICS as ESTIMATED
 from design.errors import InputError
 
 LARGEST = 2**20  # bytes of a recipe
+MORE = ("power", "area")  # metrics that are told without an estimate
 COUNTS = (0, 15)  # exponents of ten of answers as they are
 RATIOS = (0, 6)  # of those relative to the estimate, of which ONE is 1
 
@@ -23,14 +25,15 @@ class Recipe(BaseModel):
 
     `answers` are told relative to the estimate in the prompt, or absolute; `centred` ones in training as if the
     estimate were right on most designs of each kernel, so that what directives do is learned and not how far off it is
-    on a kernel that no other kernel is like. `codec` with `digits`; `spread` of the
-    distance-aware loss in decades (0: cross-entropy). `number_steps` teach on made-up numbers what digits are worth and
-    that estimates are about right, then `steps` the results: of `kernels` a step `designs` with cycles and `unfinished`
-    without, behind up to `shots` designs whose answers are shown. Each kernel is there in its own words and in those of
-    so many `variants` (`cost_model/corpus/augment.py`). The learning rate warms up over `warmup` steps
-    and falls to a tenth along a cosine. Every `check` steps whole families that are held back for it (`validation`) are
-    scored, and the best state is kept; after `patience` checks without a better one training stops. `resources` and
-    `validity` weigh those answers against cycles.
+    on a kernel that no other kernel is like. `metrics` are what is answered, first those that have an estimate, then
+    those that data may have beside them (`power` in W, `area` in mm2), which are told by the 3,000th part. `codec` with
+    `digits`; `spread` of the distance-aware loss in decades (0: cross-entropy). `number_steps` teach on made-up numbers
+    what digits are worth and that estimates are about right, then `steps` the results: of `kernels` a step `designs`
+    with cycles and `unfinished` without, behind up to `shots` designs whose answers are shown. Each kernel is there in
+    its own words and in those of so many `variants` (`cost_model/corpus/augment.py`). The learning rate warms up over
+    `warmup` steps and falls to a tenth along a cosine. Every `check` steps whole families that are held back for it
+    (`validation`) are scored, and the best state is kept; after `patience` checks without a better one training stops.
+    `resources` and `validity` weigh those answers against cycles.
 
     `backbone` is `tiny`, with `width`, `layers`, `heads` and `dropout`; or a causal language model that is there
     already, `smollm2` or the one that --base-model names (`base`), whose weights stay as they are: beside it a
@@ -51,6 +54,7 @@ class Recipe(BaseModel):
     context: int = Field(4096, ge=256, le=2**17)
     answers: Literal["relative", "absolute"] = "relative"
     centred: bool = True
+    metrics: list[str] = Field(default_factory=lambda: list(ESTIMATED))
     codec: Literal["scientific", "plain"] = "scientific"
     digits: int = Field(3, ge=1, le=15)
     spread: float = Field(0.05, ge=0, le=2)
@@ -76,6 +80,9 @@ class Recipe(BaseModel):
     def _whole_heads(self) -> Recipe:
         if self.backbone == "tiny" and self.width % (2 * self.heads):
             raise ValueError(f"width {self.width} is no multiple of twice the {self.heads} heads")
+        more = self.metrics[len(ESTIMATED) :]
+        if tuple(self.metrics[: len(ESTIMATED)]) != ESTIMATED or len(set(more)) < len(more) or not {*more} <= {*MORE}:
+            raise ValueError(f"metrics are not {', '.join(ESTIMATED)} and then any of {', '.join(MORE)}")
         return self
 
     @property

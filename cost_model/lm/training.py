@@ -30,7 +30,6 @@ from cost_model.lm.numerals import first_places, numerals
 from cost_model.lm.past import Shared
 from cost_model.lm.recipe import Recipe
 from cost_model.numbers import Codec
-from cost_model.prompt.design import METRICS
 from cost_model.prompt.tokens import IDS
 from design.core import Floats, Ints
 
@@ -91,7 +90,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.recipe, self.lessons = recipe, list(lessons)
         self.codec = recipe.make_codec()
-        self.layout = Layout(METRICS, self.codec.longest)
+        self.layout = Layout(tuple(recipe.metrics), self.codec.longest)
         self.model = make_backbone(recipe, base) if model is None else model
         self.optimiser = torch.optim.AdamW(
             [weight for weight in self.model.parameters() if weight.requires_grad],
@@ -100,7 +99,7 @@ class Trainer:
             weight_decay=recipe.weight_decay,
         )
         self.step = 0
-        self.losses: Floats = np.zeros(len(METRICS))
+        self.losses: Floats = np.zeros(len(recipe.metrics))
 
     @property
     def last(self) -> int:
@@ -117,7 +116,7 @@ class Trainer:
         self.model.train()
         seed = (recipe.seed, self.step)
         if numbers:
-            examples = numerals(recipe.designs * recipe.kernels, seed, recipe.answers == "relative")
+            examples = numerals(recipe, recipe.designs * recipe.kernels, seed)
             drawn = [
                 (
                     lesson(examples, self.codec, recipe.spread),
@@ -178,7 +177,7 @@ class Trainer:
         states = self.model.behind(past, *(torch.from_numpy(each) for each in (tokens, places, mask)))
         states = states[:, width:]
         alphabet = torch.tensor([IDS[token] for token in self.codec.alphabet])
-        logits = self.model.logits(states[:, :-1], alphabet).view(len(rows), len(METRICS), self.layout.longest, -1)
+        logits = self.model.logits(states[:, :-1], alphabet).view(*answers.shape[:2], self.layout.longest, -1)
         allowed, wanted, asked = (
             torch.from_numpy(np.stack([getattr(metric, name) for metric in targets], axis=1))
             for name in ("allowed", "wanted", "asked")
@@ -186,7 +185,7 @@ class Trainer:
         likely = functional.log_softmax(logits.masked_fill(~allowed, -1e9), dim=-1)
         numbers = -(wanted.float() * likely).sum(dim=-1) * asked
         metrics = numbers.sum(dim=(0, 2)) / asked[:, :, 0].sum(dim=0).clamp(min=1)
-        weights = torch.tensor([1.0] + [self.recipe.resources] * (len(METRICS) - 1))
+        weights = torch.tensor([1.0] + [self.recipe.resources] * (len(metrics) - 1))
         loss = (metrics * weights).sum()
         if program:
             words = self.model.logits(states[:, -1], torch.tensor([IDS["no"], IDS["yes"]]))

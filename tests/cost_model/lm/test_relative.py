@@ -14,6 +14,7 @@ from cost_model.lm.examples import ONE, Prompts, told_in
 from cost_model.lm.grammar import Grammar
 from cost_model.lm.labels import labels_text
 from cost_model.lm.reading import Reader
+from cost_model.lm.recipe import recipe_of
 from cost_model.lm.training import Lesson, Trainer, lesson, usual
 from cost_model.numbers import Scientific
 from cost_model.prompt.design import METRICS
@@ -134,3 +135,37 @@ def test_a_model_that_is_shown_labels() -> None:
     assert len(plain.prompter.program) < 330
     with pytest.raises(InputError, match="tokens with its labels"):
         LmPredictor(short).fitted(kernel(GEMM), target, labels_of(20, 3.0), 0)
+
+
+def test_power_beside_the_rest(taught: Lesson) -> None:
+    """A metric without an estimate is told by itself; what is known of it is learned, what is not known is not asked."""
+    recipe = RECIPE.model_copy(
+        update={"metrics": [*METRICS, "power"], "number_steps": 2, "steps": 80, "rate": 0.01, "dropout": 0.0}
+    )
+    one = taught.examples
+    units = np.concatenate([one.prompts.units, np.full((len(one.values), 1), 1 / ONE)], axis=1)
+    prompts = replace(one.prompts, units=units, metrics=tuple(recipe.metrics))
+    watts = np.where(np.arange(len(one.values)) % 2, 0.7, np.nan)[:, None]
+    known = replace(one, prompts=prompts, values=np.concatenate([one.values, watts], axis=1))
+    made = lesson(known, recipe.make_codec(), recipe.spread)
+    assert not made.targets[-1].asked[::2].any() and made.targets[-1].asked[1::2].any()
+    trainer = Trainer(recipe, [made])
+    while trainer.step < trainer.last:
+        trainer.advance()
+    reader = Reader(trainer.model, Grammar(recipe.make_codec()), prompts.program)
+    said = reader.read(prompts.take(known.known[:4])).metrics["power"].quantiles(np.array([0.5]))
+    np.testing.assert_allclose(said, 0.7, rtol=0.3)
+    model = Checkpoint(recipe, trainer.model, untrained().learned, "power")
+    evaluator = LmPredictor(model).fitted(kernel(GEMM), TARGETS["v20"], labels_of(20, 3.0), 0)
+    answer = evaluator.evaluate(batch_of(3), seed=0)
+    assert evaluator.metrics["power_w"] == "W" and answer.samples["power_w"].shape == (3, 5)
+    assert list(evaluator.digits(batch_of(1))) == [*METRICS, "power_w"]
+
+
+@pytest.mark.parametrize(
+    "metrics", [["cycles"], [*METRICS, "speed"], [*METRICS, "power", "power"], ["power", *METRICS]]
+)
+def test_metrics_of_recipes(metrics: list[str]) -> None:
+    """Those that have an estimate first, others that are known, each once."""
+    with pytest.raises(InputError, match="metrics"):
+        recipe_of({"metrics": metrics}, "recipe.json")
