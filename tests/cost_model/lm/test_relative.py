@@ -138,7 +138,7 @@ def test_a_model_that_is_shown_labels() -> None:
 
 
 def test_power_beside_the_rest(taught: Lesson) -> None:
-    """A metric without an estimate is told by itself; what is known of it is learned, what is not known is not asked."""
+    """A metric without an estimate is told by itself; what is known of it is learned, the rest not asked."""
     recipe = RECIPE.model_copy(
         update={"metrics": [*METRICS, "power"], "number_steps": 2, "steps": 80, "rate": 0.01, "dropout": 0.0}
     )
