@@ -37,6 +37,7 @@ FEATURES = (
     *(f"share of operations executed: {name}" for name in MIX),
 )
 HARD = ("div", "sqrt", "pow", "call", "mod")
+LEAST = 0.1  # a tenth of the operations, or of a doubling
 
 
 def program_features(kernel: Kernel) -> Floats:
@@ -73,10 +74,10 @@ def program_features(kernel: Kernel) -> Floats:
 
 
 def spread_of(features: Floats) -> Floats:
-    """(features,) what is 1 in a distance: the standard deviation over m kernels (m, features), and 1 where all are
-    alike."""
-    spread: Floats = features.std(axis=0)
-    return np.where(spread < 1e-9, 1.0, spread)
+    """(features,) what is 1 in a distance: the standard deviation over m kernels (m, features), LEAST where they are
+    more alike than that: a share of which they all have next to nothing must not outweigh all that tells them apart."""
+    spread: Floats = np.maximum(features.std(axis=0), LEAST)
+    return spread
 
 
 def distances(left: Floats, right: Floats, spread: Floats) -> Floats:

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from cost_model.corpus.distance import FEATURES, distances, features_of, program_features, spread_of
+from cost_model.corpus.distance import FEATURES, LEAST, distances, features_of, program_features, spread_of
 from cost_model.corpus.rewrites import REWRITES
 from frontends.c_kernel import parse_kernel
 from tests.cost_model.corpus.kernels import TWISTED
@@ -67,9 +67,9 @@ def test_features_by_hand() -> None:
 
 
 def test_what_is_alike_everywhere_counts_as_it_is() -> None:
-    """No feature is divided by nothing; of one kernel all are alike."""
+    """No feature is divided by next to nothing; of one kernel all are alike."""
     features = np.array([[1.0, 5.0], [3.0, 5.0]])
-    assert spread_of(features).tolist() == [1.0, 1.0] and spread_of(features[:1]).tolist() == [1.0, 1.0]
+    assert spread_of(features).tolist() == [1.0, LEAST] and spread_of(features[:1]).tolist() == [LEAST, LEAST]
     assert distances(np.array([[1.0, 6.0]]), features, np.array([2.0, 1.0])) == pytest.approx(
         np.array([[1.0, np.sqrt(2)]])
     )
