@@ -87,9 +87,6 @@ class LmEvaluator(AtOnce):
         fault = faults(self.kernel, batch.columns)
         columns = sound_columns(self.kernel, batch.columns, fault == "")
         said = self.said(columns)
-        off = np.zeros((count, len(SAID)))
-        if self.taught is not None and count:
-            off = self.taught.correction.targets(self.kernel, self.target, columns, said.y, said.estimate) - said.y
         uniforms = draws(batch, seed, len(said.reading.metrics))
         parts = {}  # by metric (n, TAILS + SAMPLES)
         for place, (name, distribution) in enumerate(said.reading.metrics.items()):
@@ -97,7 +94,9 @@ class LmEvaluator(AtOnce):
             parts[name] = distribution.quantiles(at)
         numbers = np.stack([parts[name] for name in SAID], axis=2)
         numbers[:, :, CYCLES] = np.maximum(numbers[:, :, CYCLES], 1.0)
-        numbers = moved(numbers, off)
+        if self.taught is not None and count:
+            y = self.taught.correction.targets(self.kernel, self.target, columns, said.y, said.estimate)
+            numbers = moved(numbers, y - said.y)
         found = {name: numbers[:, :, place] for place, name in enumerate(SAID)}
         found |= {known_as: parts[name] for name, known_as in self._more.items()}
         medians = {name: rows[:, 1] for name, rows in found.items()}
@@ -150,8 +149,6 @@ class Taught:
 
 def moved(numbers: Floats, off: Floats) -> Floats:
     """Numbers (n, k, metrics) moved by `off` (n, metrics) in the targets' measure."""
-    if not off.any():
-        return numbers
     n, k, metrics = numbers.shape
     y = targets({name: numbers[:, :, place].ravel() for place, name in enumerate(SAID)}).reshape(n, k, metrics)
     by_name = values((y + off[:, None]).reshape(n * k, metrics))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,10 +31,10 @@ from evaluators.lm import LmPredictor
 from evaluators.predictor import Predictor
 from evaluators.scoring.protocol import KernelScore, score_kernel, why_skipped, with_cycles
 from frontends.hls_results import KernelTable
+from tests.transformer_h_folds import RESOURCES, row
 
 MOST = 150  # designs of a kernel that are judged
 FIGURES = ("rmse_y", "spearman", "median_ape", "within_10", "coverage_90", "width_90")
-RESOURCES = ("lut", "ff", "dsp", "bram")
 
 
 def parts_of(corpus: Corpus, parts: int, seed: int) -> list[frozenset[str]]:
@@ -66,14 +65,6 @@ def some(table: KernelTable) -> KernelTable:
     share = MOST / len(with_cycles(table))
     rows = np.random.default_rng(0).permutation(len(table))[: round(share * len(table))]
     return table.take(np.sort(rows))
-
-
-def row(scores: Sequence[KernelScore]) -> str:
-    """Means over kernels."""
-    cycles = [np.mean([score.blocks["cycles"][name] or 0.0 for score in scores]) for name in FIGURES]
-    others = [np.mean([score.blocks[name]["rmse_y"] or 0.0 for score in scores]) for name in RESOURCES]
-    valid = np.mean([score.blocks["valid"]["f1"] or 0.0 for score in scores])
-    return "  ".join(f"{value:6.3f}" for value in (*cycles, *others, valid))
 
 
 def main() -> None:
@@ -126,7 +117,7 @@ def main() -> None:
     heads = "  ".join(f"{name[:6]:>6}" for name in (*FIGURES, *RESOURCES, "valid"))
     print(f"{'':42}{heads}")
     for (tool, count, name), scores in sorted(found.items()):
-        print(f"{tool} {count:3d} labels {name:14} {len(scores):3d} kernels  {row(scores)}")
+        print(f"{tool} {count:3d} labels {name:14} {len(scores):3d} kernels  {row(scores, FIGURES)}")
     print(f"{time.process_time() - began:.0f} CPU-s")
 
 

@@ -44,9 +44,9 @@ def rivals(tables: Sequence[KernelTable], seed: int, members: int, steps: int) -
     ]
 
 
-def row(scores: Sequence[KernelScore]) -> str:
-    """Means over kernels."""
-    cycles = [np.mean([score.blocks["cycles"][name] or 0.0 for score in scores]) for name in FIGURES]
+def row(scores: Sequence[KernelScore], figures: Sequence[str] = FIGURES) -> str:
+    """Means over kernels: `figures` of cycles, RMSE(y) of resources, F1 of validity."""
+    cycles = [np.mean([score.blocks["cycles"][name] or 0.0 for score in scores]) for name in figures]
     others = [np.mean([score.blocks[name]["rmse_y"] or 0.0 for score in scores]) for name in RESOURCES]
     valid = np.mean([score.blocks["valid"]["f1"] or 0.0 for score in scores])
     return "  ".join(f"{value:6.3f}" for value in (*cycles, *others, valid))
