@@ -48,8 +48,9 @@ class Block(nn.Module):
         """Queries, keys and values (batch, heads, tokens, size) of x (batch, tokens, width)."""
         batch, tokens, width = x.shape
         parts = self.attend(self.before(x)).view(batch, tokens, 3, self.heads, width // self.heads)
-        queries, keys, values = parts.permute(2, 0, 3, 1, 4)
-        return _turned(queries, turn), _turned(keys, turn), values
+        parts = parts.permute(2, 0, 3, 1, 4)
+        queries, keys = _turned(parts[:2], turn)
+        return queries, keys, parts[2]
 
     def finish(self, x: Tensor, seen: Tensor) -> Tensor:
         """x with what attention saw (batch, heads, tokens, size), and the feed-forward net's word on it."""
