@@ -1,5 +1,6 @@
 """For all tests: one thread for numerical libraries, as in `main.py` (threads that spin for work slow each other), and
-the switch for golden texts: `python -m pytest --update-golden` writes what it would have compared."""
+the switch for golden texts: `python -m pytest --update-golden` writes what it would have compared; fixtures that tests
+of the command line share."""
 
 from __future__ import annotations
 
@@ -29,3 +30,17 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"{path.name} differs; --update-golden writes it anew"
 
     return check
+
+
+@pytest.fixture
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs a test from the repository, relative to which shipped files are named."""
+    monkeypatch.chdir(Path(__file__).resolve().parents[1])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of kernels of our own."""
+    from tests.hls_data import usual  # numerical libraries must not be loaded before the threads are set
+
+    return usual(tmp_path_factory.mktemp("data"))

@@ -25,10 +25,7 @@ TWO = ["--objectives", "prefill_s,decode_s"]
 REPORT = ["--execution-type", "report", "--dse-output-dir"]
 
 
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped constants are named relative to the repository."""
-    monkeypatch.chdir(ROOT)
+pytestmark = pytest.mark.usefixtures("at_root")
 
 
 @pytest.fixture(scope="module")

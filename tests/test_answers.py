@@ -33,10 +33,7 @@ RESULTS = {"run.sqlite", "result.log", "summary.json", "settings.yaml", "report.
 BASE = {"nmp_channels": 6, "fpus": 8, "mhz": 600, "pe_gbps": 25.6, "input_kb": 32, "weight_kb": 32, "output_kb": 64}
 
 
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped models are named relative to the repository."""
-    monkeypatch.chdir(ROOT)
+pytestmark = pytest.mark.usefixtures("at_root")
 
 
 def answer(folder: Path, *arguments: str) -> dict[str, Any]:

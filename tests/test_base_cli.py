@@ -9,24 +9,13 @@ import pytest
 
 from dse.train import MODEL
 from main import main
-from tests.cases import ROOT
 from tests.cost_model.lm.small_base import RECIPE_OF_BASE, write_base
-from tests.hls_data import usual
 
 LONGER = {"number_steps": 40, "number_rate": 0.01, "steps": 20, "check": 20, "validation": ["dot"]}
 GEMM = ["--kernel", "config/kernels/gemm.c"]
 
 
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped kernels are named relative to the repository."""
-    monkeypatch.chdir(ROOT)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of kernels of our own."""
-    return usual(tmp_path_factory.mktemp("data"))
+pytestmark = pytest.mark.usefixtures("at_root")
 
 
 @pytest.fixture(scope="module")

@@ -23,10 +23,7 @@ DRAWN = ["--report", "brief"]
 LLAMA = ["--model-type", "llama"]
 
 
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped models are named relative to the repository."""
-    monkeypatch.chdir(ROOT)
+pytestmark = pytest.mark.usefixtures("at_root")
 
 
 def child(arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:

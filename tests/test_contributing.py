@@ -29,10 +29,7 @@ MODEL = Counted()
 """
 
 
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped models are named relative to the repository."""
-    monkeypatch.chdir(ROOT)
+pytestmark = pytest.mark.usefixtures("at_root")
 
 
 def best(folder: Path, *arguments: str) -> dict[str, float]:

@@ -40,10 +40,7 @@ DEVICES = ["--nmp-channel-num-space", "4", "--fpu-pe-bw-space", "(8,600,25.6)", 
 DEVICES += ["--input-buffer-size-space", "4,8,16", "--weight-buffer-size-space", "4,8,16"]
 
 
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped constants are named relative to the repository."""
-    monkeypatch.chdir(ROOT)
+pytestmark = pytest.mark.usefixtures("at_root")
 
 
 def arguments(folder: Path, fault: str, *more: str) -> list[str]:

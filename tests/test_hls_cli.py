@@ -42,10 +42,7 @@ print(json.dumps({"cycles": cycles, "lut": 1000 + copies, "ff": 2000, "dsp": cop
 """
 
 
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped kernels are named relative to the repository."""
-    monkeypatch.chdir(ROOT)
+pytestmark = pytest.mark.usefixtures("at_root")
 
 
 @pytest.fixture

@@ -17,22 +17,12 @@ from evaluators.shipped import LANGUAGE_MODEL, language_model, with_intervals
 from main import main
 from tests.cases import ROOT
 from tests.cost_model.lm.small import RECIPE
-from tests.hls_data import usual
 
 GEMM = ["--kernel", "config/kernels/gemm.c"]
 PREDICT = ["--execution-type", "predict", *GEMM]
 
 
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped kernels are named relative to the repository."""
-    monkeypatch.chdir(ROOT)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of kernels of our own."""
-    return usual(tmp_path_factory.mktemp("data"))
+pytestmark = pytest.mark.usefixtures("at_root")
 
 
 @pytest.fixture(scope="module")

@@ -43,13 +43,13 @@ class Backbone(nn.Module, ABC):
     def bring(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over what `kept` gave. Raises ValueError for other names or shapes, and changes nothing then."""
         own = self.kept()
-        if shapes(own) != shapes(tensors):
+        if _shapes(own) != _shapes(tensors):
             raise ValueError("tensors of other names or shapes")
         with torch.no_grad():
             for name, tensor in tensors.items():
                 own[name].copy_(tensor)
 
 
-def shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     """By name."""
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}

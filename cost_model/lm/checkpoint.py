@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cost_model.lm.backbone import Backbone, shapes
+from cost_model.lm.backbone import Backbone
 from cost_model.lm.backbones import make_backbone
 from cost_model.lm.bases import base_of
 from cost_model.lm.recipe import Recipe, recipe_of
@@ -93,9 +93,10 @@ def load(path: Path, base: str | None = None) -> Checkpoint:
         found = f"was trained on base {str(card.get('base'))[:16]}, and {below.where} is {below.digest}"
         raise InputError(str(path), found, "the same configuration and weights, byte for byte")
     model = make_backbone(recipe, below)
-    if shapes(model.kept()) != shapes(tensors):
-        raise InputError(str(path), "has tensors of other names or shapes than its recipe", EXPECTED)
-    model.bring(tensors)
+    try:
+        model.bring(tensors)
+    except ValueError:
+        raise InputError(str(path), "has tensors of other names or shapes than its recipe", EXPECTED) from None
     model.eval()
     names = [card.get(name, []) for name in ("families", "digests")]
     if not all(isinstance(each, list) and all(isinstance(text, str) for text in each) for each in names):

@@ -117,13 +117,8 @@ class Trainer:
         seed = (recipe.seed, self.step)
         if numbers:
             examples = numerals(recipe, recipe.designs * recipe.kernels, seed)
-            drawn = [
-                (
-                    lesson(examples, self.codec, recipe.spread),
-                    np.arange(len(examples.prompts)),
-                    np.empty(0, dtype=np.int64),
-                )
-            ]
+            every = np.arange(len(examples.prompts))
+            drawn = [(lesson(examples, self.codec, recipe.spread), every, every[:0])]
         else:
             drawn = self._drawn(np.random.default_rng(seed))
         for each, rows, shown in drawn:
