@@ -108,7 +108,7 @@ class _Loop:
         assert evaluation is not None
         if self.store is not None and not known:
             self.store.finish(number, self.archive.candidates, seconds, cpu)
-        _tell(self.search, candidates, evaluation, self.archive)
+        tell(self.search, candidates, evaluation, self.archive.objectives)
         return ended, not known
 
     def recall(self) -> None:
@@ -163,10 +163,12 @@ class _Loop:
         return f"{FAILING}: the last {self._failures} designs all failed ({evaluation.reason[-1]})"
 
 
-def _tell(search: Search, candidates: Candidates, evaluation: Evaluation, archive: Archive) -> None:
-    """Failed rows, and rows without all objectives, teach nothing and are not told."""
-    sign = np.array([objective.sign for objective in archive.objectives])
-    values = objective_values(evaluation, archive.objectives) * sign
+def tell(
+    search: Search, candidates: Candidates, evaluation: Evaluation, objectives: Sequence[Objective]
+) -> None:
+    """Tell a search what its candidates cost. Failed rows, and rows without all objectives, teach nothing."""
+    sign = np.array([objective.sign for objective in objectives])
+    values = objective_values(evaluation, objectives) * sign
     rows = np.flatnonzero((evaluation.status != Status.FAILED) & np.isfinite(values).all(axis=1))
     count = len(evaluation)
     # By name: from the store they may come in another order, and sums would differ in their last bits.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -37,6 +37,7 @@ SAMPLES = 5
 CYCLES = SAID.index("cycles")
 MORE = {"power": "power_w", "area": "area_mm2"}  # what a model may answer beside SAID, and how it is known
 FINER = Scientific(digits=3, signed=False, exponents=(-9, 9))  # of those
+MOST_KNOWN = 50_000  # designs whose reading is remembered, half a kilobyte each
 PRINTED = Scientific(digits=3, signed=False)  # the digits whose confidence is told
 
 
@@ -56,6 +57,7 @@ class LmEvaluator(AtOnce):
     def __init__(self, kernel: Kernel, target: Target, checkpoint: Checkpoint, fitted: Fitted) -> None:
         self.kernel, self.target = kernel, target
         self.taught: Taught | None = None
+        self._known: dict[bytes, Floats] = {}  # what was read of designs, by seed and key
         self.prompter = Prompter(kernel, target, fitted, checkpoint.recipe)
         self.reader = Reader(checkpoint.model, Grammar(checkpoint.recipe.make_codec()), self.prompter.program)
         constants = self.prompter.estimator.constants.digest()
@@ -75,7 +77,7 @@ class LmEvaluator(AtOnce):
     def shown(self, labels: Ints, count: int) -> LmEvaluator:
         """The same, with `count` labels (tokens,) behind the program. Raises InputError where they leave no room."""
         found = copy(self)
-        found.prompter = self.prompter.behind(labels)
+        found._known, found.prompter = {}, self.prompter.behind(labels)
         found.reader = Reader(self.reader.model, self.reader.grammar, found.prompter.program)
         digest = blake2b(labels.tobytes(), digest_size=4).hexdigest()
         found.version = f"{self.version[:-1]},{count} labels shown {digest})"
@@ -86,27 +88,47 @@ class LmEvaluator(AtOnce):
         begin, count = time.process_time(), len(batch)
         fault = faults(self.kernel, batch.columns)
         columns = sound_columns(self.kernel, batch.columns, fault == "")
-        said = self.said(columns)
-        uniforms = draws(batch, seed, len(said.reading.metrics))
-        parts = {}  # by metric (n, TAILS + SAMPLES)
-        for place, (name, distribution) in enumerate(said.reading.metrics.items()):
-            at = np.concatenate([np.broadcast_to(TAILS, (count, len(TAILS))), uniforms[:, place]], axis=1)
-            parts[name] = distribution.quantiles(at)
-        numbers = np.stack([parts[name] for name in SAID], axis=2)
-        numbers[:, :, CYCLES] = np.maximum(numbers[:, :, CYCLES], 1.0)
+        heard = self._heard(batch, columns, seed)
+        numbers = heard.numbers[:, :, : len(SAID)]
         if self.taught is not None and count:
-            y = self.taught.correction.targets(self.kernel, self.target, columns, said.y, said.estimate)
-            numbers = moved(numbers, y - said.y)
+            y = self.taught.correction.targets(self.kernel, self.target, columns, heard.y, heard.estimate)
+            numbers = moved(numbers, y - heard.y)
         found = {name: numbers[:, :, place] for place, name in enumerate(SAID)}
-        found |= {known_as: parts[name] for name, known_as in self._more.items()}
+        more = np.moveaxis(heard.numbers[:, :, len(SAID) :], 2, 0)
+        found |= dict(zip(self._more.values(), more, strict=True))
         medians = {name: rows[:, 1] for name, rows in found.items()}
         interval = {name: rows[:, [0, 2]] for name, rows in found.items()}
         samples = {name: rows[:, len(TAILS) :] for name, rows in found.items()}
         add_shares(medians, interval, self.target.device)
-        medians[VALID] = said.reading.valid
+        medians[VALID] = heard.valid
         interval[VALID] = np.tile([0.0, 1.0], (count, 1))  # one design is valid or not
         spent, source = time.process_time() - begin, f"{self.name}/{self.version}"
         return answered(medians, interval, samples, fault, self.target, "predicted", source, LEVEL, spent)
+
+    def _heard(self, batch: Batch, columns: Mapping[str, Ints], seed: int) -> Heard:
+        """What the model itself says, labels or none: each design is read once a seed, for reading is dear."""
+        salt = seed.to_bytes(8, "little", signed=True)
+        keys = [salt + key for key in key_bytes(batch.schema.key(batch))]
+        new = np.array([row for row, key in enumerate(keys) if key not in self._known], dtype=np.int64)
+        if len(self._known) + len(new) > MOST_KNOWN:
+            self._known.clear()
+            new = np.arange(len(batch))
+        if len(new):
+            heard = self._read(batch.take(new), {name: values[new] for name, values in columns.items()}, seed)
+            for place, row in enumerate(new.tolist()):
+                self._known[keys[row]] = heard.row(place)
+        return Heard.of([self._known[key] for key in keys], len(SAID) + len(self._more))
+
+    def _read(self, batch: Batch, columns: Mapping[str, Ints], seed: int) -> Heard:
+        """Samples are drawn by the seed and each design's key."""
+        said, parts = self.said(columns), []
+        uniforms = draws(batch, seed, len(said.reading.metrics))
+        for place, distribution in enumerate(said.reading.metrics.values()):
+            at = np.concatenate([np.broadcast_to(TAILS, (len(batch), len(TAILS))), uniforms[:, place]], axis=1)
+            parts.append(distribution.quantiles(at))
+        numbers = np.stack(parts, axis=2)
+        numbers[:, :, CYCLES] = np.maximum(numbers[:, :, CYCLES], 1.0)
+        return Heard(numbers, said.y, said.estimate, said.reading.valid)
 
     def said(self, columns: Mapping[str, Ints]) -> Said:
         """What the model says of n sound designs."""
@@ -136,6 +158,31 @@ class Said:
     medians: Mapping[str, Floats]
     y: Floats
     estimate: Floats
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Of n designs, without labels: `numbers` (n, TAILS + SAMPLES, metrics), targets `y` (n, SAID) of the medians and of
+    the `estimate` (n, SAID), and `valid` (n,)."""
+
+    numbers: Floats
+    y: Floats
+    estimate: Floats
+    valid: Floats
+
+    def row(self, place: int) -> Floats:
+        """All of one design."""
+        parts = (self.numbers[place].ravel(), self.y[place], self.estimate[place], self.valid[place : place + 1])
+        return np.concatenate(parts)
+
+    @staticmethod
+    def of(rows: Sequence[Floats], metrics: int) -> Heard:
+        """The inverse."""
+        asked = (len(TAILS) + SAMPLES) * metrics
+        table = np.array(rows).reshape(len(rows), asked + 2 * len(SAID) + 1)
+        numbers = table[:, :asked].reshape(len(rows), len(TAILS) + SAMPLES, metrics)
+        y, estimate = np.split(table[:, asked:-1], 2, axis=1)
+        return Heard(numbers, y, estimate, table[:, -1])
 
 
 @dataclass(frozen=True)

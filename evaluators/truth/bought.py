@@ -90,7 +90,29 @@ class Bought:
         if known:
             rows = np.array([row for key in known for row in wanted[key]], dtype=np.int64)
             yield rows, self._evaluation([known[key] for key in known for _ in wanted[key]])
-        yield from self._buy(batch, {key: rows for key, rows in wanted.items() if key not in known}, seed)
+        waiting = deque(key for key in wanted if key not in known)
+
+        def next_one() -> tuple[bytes, Batch] | None:
+            if not waiting:
+                return None
+            key = waiting.popleft()
+            return key, batch.take(np.array(wanted[key][:1]))
+
+        for key, _, answer in self._calls(next_one, seed):
+            yield np.array(wanted[key]), answer.take(np.zeros(len(wanted[key]), dtype=np.int64))
+
+    def buy(self, wish: Callable[[], Batch | None], seed: int) -> Iterator[tuple[Batch, Evaluation]]:
+        """Designs as they are wished for, a batch of one row each, with their answers as they come: a late one holds
+        nobody up. `wish` is asked whenever a call can start; None is nothing for now. The stream ends where nothing is
+        wished for and nothing is running, or at a stop. What the ledger knows and what the truth does not sell is
+        answered at once, without a call."""
+
+        def next_one() -> tuple[bytes, Batch] | None:
+            one = wish()
+            return None if one is None else (key_bytes(one.schema.key(one))[0], one)
+
+        for _, one, answer in self._calls(next_one, seed):
+            yield one, answer
 
     def _known(self, keys: list[bytes]) -> dict[bytes, Answer | None]:
         """What the ledger says of designs; None where it is to be bought."""
@@ -109,35 +131,51 @@ class Bought:
                 return Answer(Status.FAILED, reason, sum(one.cost_s for one in said), unknown, nothing)
         return said[0]
 
-    def _buy(self, batch: Batch, wanted: Mapping[bytes, list[int]], seed: int) -> Iterator[tuple[Rows, Evaluation]]:
-        """Call by call. What is running when nobody listens any more is given up."""
-        waiting = deque((key, 0) for key in wanted)
-        running: dict[int, tuple[bytes, int, int]] = {}  # task -> design, workers lost over it, call
-        if waiting and self._workers is None:
-            self._workers = self._make()
-        workers = self._workers
+    def _at_once(self, key: bytes, one: Batch, seed: int) -> Evaluation | None:
+        """What can be said of a design without a call; None where it takes one."""
+        if not self._truth.sells(one)[0]:
+            return self._truth.evaluate(one, seed=seed)
+        answer = self._known([key]).get(key)
+        return None if answer is None else self._evaluation([answer])
+
+    def _calls(
+        self, next_one: Callable[[], tuple[bytes, Batch] | None], seed: int
+    ) -> Iterator[tuple[bytes, Batch, Evaluation]]:
+        """Call by call, as `next_one` names designs. What is running when nobody listens any more is given up."""
+        again = deque[tuple[bytes, Batch, int]]()
+        running: dict[int, tuple[bytes, Batch, int, int]] = {}  # task -> design, workers lost over it, call
         try:
-            while (waiting or running) and not self._stop():
-                assert workers is not None
-                while waiting and workers.idle():
-                    key, losses = waiting.popleft()
-                    one = batch.take(np.array(wanted[key][:1]))
-                    text = one.schema.text(one, 0)
-                    call = self.ledger.begin(f"{self.name}/{self.version}", key, text, self.price)
-                    running[task := next(self._numbers)] = key, losses, call
-                    workers.start(task, one, seed)
-                for task, answered in workers.finished():
-                    key, losses, call = running.pop(task)
+            while not self._stop():
+                while self._workers is None or self._workers.idle():
+                    if again:
+                        key, one, losses = again.popleft()
+                    elif (named := next_one()) is not None:
+                        (key, one), losses = named, 0
+                    else:
+                        break
+                    if (answer := self._at_once(key, one, seed)) is not None:
+                        yield key, one, answer
+                        continue
+                    if self._workers is None:
+                        self._workers = self._make()
+                    call = self.ledger.begin(f"{self.name}/{self.version}", key, one.schema.text(one, 0), self.price)
+                    running[task := next(self._numbers)] = key, one, losses, call
+                    self._workers.start(task, one, seed)
+                if not running:
+                    return
+                assert self._workers is not None
+                for task, answered in self._workers.finished():
+                    key, one, losses, call = running.pop(task)
                     lost = isinstance(answered.answer, Fault) and answered.answer.kind is Kind.LOST
                     if lost and losses < DONE_AGAIN:
-                        waiting.append((key, losses + 1))
+                        again.append((key, one, losses + 1))
                         continue
-                    yield np.array(wanted[key]), self._settled(key, call, answered, len(wanted[key]))
+                    yield key, one, self._settled(key, call, answered)
         finally:
             if running:
                 self.close()
 
-    def _settled(self, key: bytes, call: int, answered: Answered, rows: int) -> Evaluation:
+    def _settled(self, key: bytes, call: int, answered: Answered) -> Evaluation:
         """The answer of a call, once it is in the ledger."""
         answer = answered.answer
         if not isinstance(answer, Fault):
@@ -156,7 +194,7 @@ class Bought:
         if found.status == Status.FAILED:
             self._failed_now.add(key)
         known = self._known([key])[key]  # an earlier answer may say something else
-        return self._evaluation([known or found] * rows)
+        return self._evaluation([known or found])
 
     def _evaluation(self, answers: list[Answer]) -> Evaluation:
         """Answers as rows."""

@@ -1,0 +1,61 @@
+"""From what an evaluator says of designs to what the loop believes: joint draws of the objectives, and soundness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from design.core import Batch, Evaluation, Floats, Objective, Status, key_bytes
+from design.metrics import metric_unit, metric_values
+from dse.active.acquisition import Belief
+
+DRAWS = 16
+VALID = "valid_probability"
+UNLIKELY = 0.25  # times as sound is a design whose median breaks a constraint
+SMALLEST = {"cycles": 1.0, "count": 1.0, "share": 1e-4}  # by unit: less than that is as good as that
+
+
+def logarithms(values: Floats, objectives: Sequence[Objective]) -> Floats:
+    """(n, objectives) values as log2, to minimise; NaN where there is no value."""
+    found = []
+    for column, objective in zip(values.T, objectives, strict=True):
+        least = SMALLEST.get(metric_unit(objective.metric), 1e-30)
+        found.append(objective.sign * np.log2(np.maximum(column, least)))
+    return np.stack(found, axis=1)
+
+
+def believed(answer: Evaluation, batch: Batch, objectives: Sequence[Objective], seed: int) -> Belief:
+    """Of n designs. A design that has no finite value of an objective is not sound. Draws are a design's own, whatever
+    its company: normal in the logarithm, as wide as its interval says, around its median.
+
+    The draws of pass@k are not used as they are: intervals have been calibrated on labels, and samples have not.
+    """
+    columns = [metric_values(o.metric, answer.metrics) for o in objectives]
+    middle = logarithms(np.stack(columns, axis=1), objectives)
+    known = np.isfinite(middle).all(axis=1)
+    middle = np.where(known[:, None], middle, 0.0)
+    wide = np.stack([_spread(answer, objective) for objective in objectives], axis=1)
+    draws = middle[:, None] + wide[:, None] * _normals(batch, seed, len(objectives))
+    sound = np.where(known & (answer.status != Status.FAILED), answer.metrics.get(VALID, np.ones(len(answer))), 0.0)
+    sound = np.where(answer.status == Status.INFEASIBLE, UNLIKELY * sound, sound)
+    return Belief(draws, np.nan_to_num(sound))
+
+
+def _spread(answer: Evaluation, objective: Objective) -> Floats:
+    """(n,) standard deviation in log2, from the interval; 0 where there is none."""
+    if objective.metric not in answer.interval:
+        return np.zeros(len(answer))
+    low, high = (logarithms(end[:, None], [objective])[:, 0] for end in answer.interval[objective.metric].T)
+    from scipy.special import ndtri
+
+    found: Floats = np.abs(high - low) / (2 * ndtri((1 + answer.level) / 2))
+    return np.where(np.isfinite(found), found, 0.0)
+
+
+def _normals(batch: Batch, seed: int, objectives: int) -> Floats:
+    """(n, DRAWS, objectives)"""
+    keys = key_bytes(batch.schema.key(batch))
+    rngs = (np.random.default_rng([seed, *np.frombuffer(key, dtype=np.uint32).tolist()]) for key in keys)
+    found = [rng.standard_normal((DRAWS, objectives)) for rng in rngs]
+    return np.array(found).reshape(len(keys), DRAWS, objectives)

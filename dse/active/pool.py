@@ -1,0 +1,99 @@
+"""All designs that the model has scored, and how the pool of them grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from design.core import Batch, Bools, Evaluation, Genomes, Ints, Objective, gather
+from dse.active.acquisition import Belief
+from dse.active.belief import believed
+from dse.engine import Effort, Enumeration, make_search
+from dse.explore import tell
+from dse.propose import Candidates
+from dse.space import Space
+from evaluators.base import Evaluator
+
+WHOLE = 20_000  # designs of a space that is scored as a whole
+
+
+class Pool:
+    """Designs by number, each once, with the answers and beliefs of one model version."""
+
+    def __init__(self, space: Space, objectives: Sequence[Objective], seed: int) -> None:
+        self.space, self.objectives, self.seed = space, tuple(objectives), seed
+        self.whole = space.size is not None and space.size <= WHOLE
+        self.genomes: Genomes = np.empty((0, len(space.bounds)), dtype=np.int64)
+        self.keys: list[bytes] = []
+        self.batch: Batch = space.decode(self.genomes)
+        self.answers: Evaluation | None = None
+        self.belief: Belief | None = None
+        self._row: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def row(self, key: bytes) -> int | None:
+        """Of a design, None where it is not here."""
+        return self._row.get(key)
+
+    def rescored(self, evaluator: Evaluator, kept: Bools) -> None:
+        """Answers and beliefs of another version, of the designs that are `kept` (n,)."""
+        if not kept.all():
+            rows = np.flatnonzero(kept)
+            self.genomes, self.batch = self.genomes[rows], self.batch.take(rows)
+            self.keys = [self.keys[row] for row in rows.tolist()]
+            self._row = {key: row for row, key in enumerate(self.keys)}
+        if len(self):
+            self._know(evaluator.evaluate(self.batch, seed=self.seed))
+
+    def widen(self, evaluator: Evaluator, effort: Effort, generations: int, starts: Genomes) -> None:
+        """Add what `evaluator` makes of so many generations of a search that begins at `starts`; of a small space all
+        designs at once."""
+        if self.whole:
+            every = Enumeration(self.space, replace(effort, population=self.space.size or 1)).ask()
+            if every is not None and not len(self):
+                self._add(every, evaluator)
+            return
+        search = make_search(_StartedAt(self.space, starts), effort, "auto", len(self.objectives), 0)
+        for _ in range(generations):
+            candidates = search.ask()
+            if candidates is None:
+                return
+            rows = self._add(candidates, evaluator)
+            assert self.answers is not None
+            tell(search, candidates, self.answers.take(rows), self.objectives)
+
+    def _add(self, candidates: Candidates, evaluator: Evaluator) -> Ints:
+        """Score those that are new. Returns the numbers of all, by row."""
+        new = np.array([row for row, key in enumerate(candidates.keys) if key not in self._row], dtype=np.int64)
+        if len(new):
+            before, batch = len(self), candidates.batch.take(new)
+            answers = evaluator.evaluate(batch, seed=self.seed)
+            self.keys += [candidates.keys[row] for row in new.tolist()]
+            self._row |= {key: before + row for row, key in enumerate(self.keys[before:])}
+            self.genomes = np.concatenate([self.genomes, candidates.genomes[new]])
+            self.batch = Batch.concat([self.batch, batch])
+            if self.answers is not None:
+                rows = np.arange(len(self))
+                answers = gather([(rows[:before], self.answers), (rows[before:], answers)], len(self))
+            self._know(answers)
+        return np.array([self._row[key] for key in candidates.keys], dtype=np.int64)
+
+    def _know(self, answers: Evaluation) -> None:
+        self.answers, self.belief = answers, believed(answers, self.batch, self.objectives, self.seed)
+
+
+class _StartedAt:
+    """A space whose known designs to begin with are others as well."""
+
+    def __init__(self, space: Space, starts: Genomes) -> None:
+        self._space, self._starts = space, starts
+        self.schema, self.bounds, self.size = space.schema, space.bounds, space.size
+        self.sample, self.vary, self.decode, self.encode = space.sample, space.vary, space.decode, space.encode
+
+    def starts(self) -> Genomes:
+        """See `Space`."""
+        return np.concatenate([self._starts, self._space.starts()])

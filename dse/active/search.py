@@ -1,0 +1,220 @@
+"""What to buy next, and what was learned from it: all decisions of the active loop, and none of its business.
+
+A search wishes for one design at a time and hears of answers in any order. What it decides follows from its seed and
+from the labels in the order in which it heard of them, so that a run goes on by telling it all of them again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from design.core import Batch, Bools, Evaluation, Floats, Genomes, Objective, Rows, Status, gather
+from dse.active.acquisition import Belief, expected_gain, hypervolume, reference
+from dse.active.belief import logarithms
+from dse.active.learner import Learner
+from dse.active.pool import Pool
+from dse.archive import objective_values
+from dse.engine import Effort
+from dse.space import Space
+from evaluators.base import Evaluator
+
+MOST_KEPT = 5_000  # unlabelled designs that are scored again by a new version, the most promising
+CALM = 2  # versions in a row that must expect little before a search ends by itself
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`every` labels there is a new version of the model (0: never); between two, `generations` of a search widen the
+    pool. The search ends where the best design is expected to add less than `least_gain` of the hypervolume."""
+
+    every: int = 5
+    generations: int = 10
+    least_gain: float = 0.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A design to buy. `why` is fit for JSON: the model's number and version, what it says of the design, and how much
+    it is expected to add."""
+
+    key: bytes
+    genome: Genomes  # (1, genes)
+    batch: Batch  # of one row
+    why: Mapping[str, Any]
+
+
+class ActiveSearch:
+    """Wishes for designs of a space, by a learner's word on them."""
+
+    def __init__(
+        self, space: Space, learner: Learner, objectives: Sequence[Objective], effort: Effort, plan: Plan
+    ) -> None:
+        self.space, self.learner, self.objectives, self.effort, self.plan = space, learner, objectives, effort, plan
+        self.pool = Pool(space, objectives, effort.seed)
+        self.version = -1  # of the model; none yet
+        self.ended: str | None = None
+        self._designs: list[Batch] = []
+        self._answers: list[Evaluation] = []
+        self._keys: set[bytes] = set()  # labelled, or on their way
+        self._pending: dict[bytes, Wish] = {}
+        self._front: Floats = np.empty((0, len(objectives)))  # of sound labels, as logarithms
+        self._calm = 0
+        self._gains: list[float] = []  # expected, of this version's wishes, as shares of the hypervolume
+
+    @property
+    def labels(self) -> int:
+        """How many answers were heard."""
+        return len(self._designs)
+
+    def wish(self) -> Wish | None:
+        """The next design to buy; None where there is none, or none as long as others are on their way. `ended` says
+        where there will be none."""
+        if self.ended is None:
+            self._prepare()
+        if self.ended is not None:
+            return None
+        rows = np.array([row for row, key in enumerate(self.pool.keys) if key not in self._keys], dtype=np.int64)
+        if self.pool.belief is None or not len(rows):
+            self.ended = None if self._pending else "no new designs to buy"
+            return None
+        belief, corner = _of(self.pool.belief, rows), self._corner()
+        gains = expected_gain(belief, self._front, self._on_their_way(), corner)
+        # Where nothing is expected to help, the one that is likeliest to count.
+        best = int(np.argmax(gains if gains.max() > 0 else belief.sound))
+        there = hypervolume(self._front, corner)
+        share = float(gains.max()) / there if there > 0 else math.inf
+        self._gains.append(share)
+        wish = self._wish_of(int(rows[best]), share)
+        self.expect(wish)
+        return wish
+
+    def expect(self, wish: Wish) -> None:
+        """A design is on its way, wished for now or in an earlier sitting."""
+        self._keys.add(wish.key)
+        self._pending[wish.key] = wish
+
+    def hear(self, key: bytes, design: Batch, answer: Evaluation) -> None:
+        """The truth's word on a design, one row."""
+        self._pending.pop(key, None)
+        self._keys.add(key)
+        self._designs.append(design)
+        self._answers.append(answer)
+        if answer.status[0] == Status.OK:
+            point = logarithms(objective_values(answer, self.objectives), self.objectives)
+            if np.isfinite(point).all():
+                self._front = np.concatenate([self._front, point])
+
+    def promising(self) -> tuple[Batch, Evaluation, Floats] | None:
+        """Designs not bought that the model sees on the front, what it says of them, and how likely each is to count;
+        None where it sees none."""
+        belief, answers = self.pool.belief, self.pool.answers
+        if belief is None or answers is None:
+            return None
+        rows = np.array([r for r, key in enumerate(self.pool.keys) if key not in self._keys], dtype=np.int64)
+        rows = rows[(belief.sound[rows] >= 0.5) & (answers.status[rows] == Status.OK)]
+        if not len(rows):
+            return None
+        from moocore import is_nondominated
+
+        points = logarithms(objective_values(answers.take(rows), self.objectives), self.objectives)
+        whole = np.concatenate([self._front, points])
+        kept = rows[is_nondominated(whole, keep_weakly=False)[len(self._front) :]]
+        if not len(kept):
+            return None
+        return self.pool.batch.take(kept), answers.take(kept), belief.sound[kept]
+
+    def _prepare(self) -> None:
+        """A new version of the model where one is due, and a wider pool."""
+        every = self.plan.every
+        due = self.labels // every if every else 0
+        if self.version >= due:
+            return
+        if self._gains:
+            self._calm = self._calm + 1 if max(self._gains) < self.plan.least_gain else 0
+            if self._calm == CALM:
+                self.ended = f"no design is expected to add {self.plan.least_gain:g} of the hypervolume any more"
+                return
+        self.version, self._gains = due, []
+        # Of the labels up to a round number: what was heard since then must not matter to a run that goes on.
+        seen = due * every
+        self.model = self._learned(seen)
+        self.pool.rescored(self.model, self._kept())
+        self.pool.widen(self.model, self._effort(), self.plan.generations, self._starts(seen))
+
+    def _learned(self, seen: int) -> Evaluator:
+        if not seen:
+            return self.learner.learned(None, None)
+        answers = gather([(np.array([row]), one) for row, one in enumerate(self._answers[:seen])], seen)
+        return self.learner.learned(Batch.concat(self._designs[:seen]), answers)
+
+    def _effort(self) -> Effort:
+        """Another walk for each version."""
+        return replace(self.effort, seed=self.effort.seed + self.version)
+
+    def _starts(self, seen: int) -> Genomes:
+        """Where a search begins: the designs that count, and those that the last version expected on the front."""
+        sound = [d for d, a in zip(self._designs[:seen], self._answers[:seen], strict=True) if a.status[0] == Status.OK]
+        found = [self.space.encode(Batch.concat(sound))] if sound else []
+        if (hopeful := self.promising()) is not None:
+            found.append(self.space.encode(hopeful[0]))
+        return np.concatenate([*found, self.pool.genomes[:0]])
+
+    def _kept(self) -> Bools:
+        """(n,) which designs of the pool the next version is to score: all of a whole space, else those that were
+        bought and the most promising."""
+        belief = self.pool.belief
+        if belief is None or self.pool.whole or len(self.pool) <= MOST_KEPT:
+            return np.ones(len(self.pool), dtype=bool)
+        gains = expected_gain(belief, self._front, _of(belief, np.arange(0)), self._corner())
+        order = np.lexsort((-belief.sound, -gains))
+        kept = np.zeros(len(self.pool), dtype=bool)
+        kept[order[:MOST_KEPT]] = True
+        return kept
+
+    def _corner(self) -> Floats:
+        """The reference that hypervolume is measured up to: beyond all that is known and believed."""
+        belief = self.pool.belief
+        middle = np.empty((0, len(self.objectives))) if belief is None else np.median(belief.draws, axis=1)
+        points = np.concatenate([self._front, middle])
+        return reference(points) if len(points) else np.zeros(len(self.objectives))
+
+    def _on_their_way(self) -> Belief:
+        belief = self.pool.belief
+        assert belief is not None
+        rows = [row for key in self._pending if (row := self.pool.row(key)) is not None]
+        return _of(belief, np.array(rows, dtype=np.int64))
+
+    def _wish_of(self, row: int, share: float) -> Wish:
+        belief, answers = self.pool.belief, self.pool.answers
+        assert belief is not None and answers is not None
+        one = answers.take(np.array([row]))
+        names = [name for name in one.interval if name in one.metrics]
+        why = {
+            "version": self.version,
+            "model": f"{self.model.name}/{self.model.version}",
+            "labels_before": self.labels,
+            "expected_gain": None if math.isinf(share) else share,
+            "sound": float(belief.sound[row]),
+            "said": {
+                name: {
+                    "median": _number(one.metrics[name][0]),
+                    "interval": [_number(end) for end in one.interval[name][0]],
+                    "by": str(one.source[name][0]),
+                }
+                for name in names
+            },
+        }
+        return Wish(self.pool.keys[row], self.pool.genomes[[row]], self.pool.batch.take(np.array([row])), why)
+
+
+def _of(belief: Belief, rows: Rows) -> Belief:
+    return Belief(belief.draws[rows], belief.sound[rows])
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
