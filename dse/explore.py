@@ -163,9 +163,7 @@ class _Loop:
         return f"{FAILING}: the last {self._failures} designs all failed ({evaluation.reason[-1]})"
 
 
-def tell(
-    search: Search, candidates: Candidates, evaluation: Evaluation, objectives: Sequence[Objective]
-) -> None:
+def tell(search: Search, candidates: Candidates, evaluation: Evaluation, objectives: Sequence[Objective]) -> None:
     """Tell a search what its candidates cost. Failed rows, and rows without all objectives, teach nothing."""
     sign = np.array([objective.sign for objective in objectives])
     values = objective_values(evaluation, objectives) * sign

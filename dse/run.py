@@ -63,19 +63,24 @@ class Run:
             self.store = self._store()
             write_whole(folder / "settings.yaml", _yaml(settings))
             search, generations = self._search()
-            with ProgressLine(generations, interrupt, settings["quiet"], self.study.quick_bound) as line:
-                archive, ended = explore(
-                    search,
-                    evaluator,
-                    problem.objectives,
-                    generations,
-                    problem.effort.seed,
-                    self.store,
-                    [line, self._look],
-                    interrupt.reason,
-                    settings["max-failures"],
-                    lambda: time.process_time() + sum(guarded.remote_cpu_s for guarded in self._guards),
-                )
+            active = self.study.active(evaluator, self.store, self._desk(interrupt))
+            steps, more = (generations, None) if active is None else (active.budget, active.state)
+            with ProgressLine(steps, interrupt, settings["quiet"], self.study.quick_bound, more) as line:
+                if active is not None:
+                    archive, ended = active.run([line, self._look])
+                else:
+                    archive, ended = explore(
+                        search,
+                        evaluator,
+                        problem.objectives,
+                        generations,
+                        problem.effort.seed,
+                        self.store,
+                        [line, self._look],
+                        interrupt.reason,
+                        settings["max-failures"],
+                        self._cpu_s,
+                    )
                 outcome = self._conclude(search, archive, ended, interrupt, line)
             if settings["export"]:
                 export(self.store, problem.space, folder, settings["export"])
@@ -88,6 +93,10 @@ class Run:
         if not settings["quiet"]:
             print_outcome(self.study, outcome, str(folder))
         return 130 if interrupt.asked else 3 if ended.startswith(FAILING) else 0
+
+    def _cpu_s(self) -> float:
+        """Of this process and of its workers."""
+        return time.process_time() + sum(guarded.remote_cpu_s for guarded in self._guards)
 
     def _desk(self, interrupt: Interrupt) -> Desk:
         """What the study may use."""

@@ -186,6 +186,7 @@ OPTIONS = (
         "--evaluator lm; for a recipe with backbone 'base')",
     ),
     Option("set", "", maybe(listing(plain)), "the design as PARAMETER=VALUE,.. (predict); the rest is off, or 1"),
+    Option("augmentation", "", maybe(listing(plain)), "files of bought labels to learn from as well (train)"),
     Option("train-data", "", maybe(plain), "results that the baselines learn from (evaluate; default: --data)"),
     Option("model-type", None, choice(*MODEL_FOLDERS), "kind of layer: opt, llama or palm (default: opt)"),
     Option("model-shape", None, plain, "model shape (default: config/opt-6.7b/shape.json, or that of --model-type)"),
@@ -222,10 +223,19 @@ OPTIONS = (
     Option(
         "evaluator",
         "auto",
-        choice("auto", "roofline", "buffered", "estimate", "lm", "transformer-h", "truth"),
+        choice("auto", "roofline", "buffered", "estimate", "lm", "cascade", "transformer-h", "truth"),
         "what says the cost of a design; auto: of nmp roofline for one objective that it knows, else buffered; of hls "
-        "estimate, analytic and of low fidelity; lm: a numeric language model; transformer-h: a regressor (evaluate); "
-        "truth: --truth itself",
+        "estimate, analytic and of low fidelity; lm: a numeric language model; cascade: lm where it is sure, else "
+        "estimate, and --budget runs of --truth that it asks for and learns from; transformer-h: a regressor "
+        "(evaluate); truth: --truth itself",
+    ),
+    Option("budget", "60", whole(0, 10**6), "designs that --truth is run on (--evaluator cascade)"),
+    Option("recalibrate-every", "5", whole(1, 10**6), "labels between two versions of the model (--evaluator cascade)"),
+    Option(
+        "least-gain",
+        "0",
+        real(0.0, 1.0),
+        "stop buying where no design is expected to add this share of the hypervolume (--evaluator cascade)",
     ),
     Option("technology", "config/technology/hybrid-bonding.json", plain, "energy and area constants"),
     Option(
@@ -283,6 +293,7 @@ PER_SITTING = (
     "quiet",
     "export",
     "truth-checks",
+    "budget",
     "truth-time-limit",
     "truth-retries",
 )

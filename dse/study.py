@@ -25,6 +25,7 @@ from dse.store import Store
 from evaluators.base import Evaluator
 
 if TYPE_CHECKING:
+    from dse.active.run import ActiveRun
     from dse.report.figures import Picture
 
 
@@ -70,6 +71,10 @@ class Study:
         problem = self.problem
         needs = {need for o in problem.objectives for need in METRICS[o.metric].needs or (o.metric,)}
         return desk.guarded(problem.evaluator, sorted(needs), rows)
+
+    def active(self, judge: Evaluator, store: Store, desk: Desk) -> ActiveRun | None:
+        """Where a learned model searches and `judge` is a truth that is asked sparingly: the loop that does so."""
+        return None
 
     def further(self, archive: Archive, desk: Desk, full: bool, say: Callable[[str], None]) -> Any:
         """What else is worth finding out about the designs found, fit for JSON; None where there is nothing.

@@ -162,8 +162,8 @@ class Said:
 
 @dataclass(frozen=True)
 class Heard:
-    """Of n designs, without labels: `numbers` (n, TAILS + SAMPLES, metrics), targets `y` (n, SAID) of the medians and of
-    the `estimate` (n, SAID), and `valid` (n,)."""
+    """Of n designs, without labels: `numbers` (n, TAILS + SAMPLES, metrics), targets `y` (n, SAID) of the medians and
+    of the `estimate` (n, SAID), and `valid` (n,)."""
 
     numbers: Floats
     y: Floats

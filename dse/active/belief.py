@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def believed(answer: Evaluation, batch: Batch, objectives: Sequence[Objective], 
     """
     columns = [metric_values(o.metric, answer.metrics) for o in objectives]
     middle = logarithms(np.stack(columns, axis=1), objectives)
-    known = np.isfinite(middle).all(axis=1)
+    known = np.isfinite(middle.sum(axis=1))
     middle = np.where(known[:, None], middle, 0.0)
     wide = np.stack([_spread(answer, objective) for objective in objectives], axis=1)
     draws = middle[:, None] + wide[:, None] * _normals(batch, seed, len(objectives))
@@ -47,9 +48,7 @@ def _spread(answer: Evaluation, objective: Objective) -> Floats:
     if objective.metric not in answer.interval:
         return np.zeros(len(answer))
     low, high = (logarithms(end[:, None], [objective])[:, 0] for end in answer.interval[objective.metric].T)
-    from scipy.special import ndtri
-
-    found: Floats = np.abs(high - low) / (2 * ndtri((1 + answer.level) / 2))
+    found: Floats = np.abs(high - low) / (2 * NormalDist().inv_cdf((1 + answer.level) / 2))
     return np.where(np.isfinite(found), found, 0.0)
 
 

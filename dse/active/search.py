@@ -7,6 +7,7 @@ from the labels in the order in which it heard of them, so that a run goes on by
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from dse.active.acquisition import Belief, expected_gain, hypervolume, reference
 from dse.active.belief import logarithms
 from dse.active.learner import Learner
 from dse.active.pool import Pool
+from dse.active.tally import Tallied
 from dse.archive import objective_values
 from dse.engine import Effort
 from dse.space import Space
@@ -29,9 +31,11 @@ CALM = 2  # versions in a row that must expect little before a search ends by it
 
 @dataclass(frozen=True)
 class Plan:
-    """`every` labels there is a new version of the model (0: never); between two, `generations` of a search widen the
-    pool. The search ends where the best design is expected to add less than `least_gain` of the hypervolume."""
+    """The `first` designs are drawn at random. `every` labels there is a new version of the model (0: never); between
+    two, `generations` of a search widen the pool. The search ends where the best design is expected to add less than
+    `least_gain` of the hypervolume."""
 
+    first: int = 0
     every: int = 5
     generations: int = 10
     least_gain: float = 0.0
@@ -57,6 +61,8 @@ class ActiveSearch:
         self.space, self.learner, self.objectives, self.effort, self.plan = space, learner, objectives, effort, plan
         self.pool = Pool(space, objectives, effort.seed)
         self.version = -1  # of the model; none yet
+        self.renewed = False  # whether the last wish was the first of a new version
+        self.scored: Counter[str] = Counter()  # rows, by who said the first objective
         self.ended: str | None = None
         self._designs: list[Batch] = []
         self._answers: list[Evaluation] = []
@@ -74,14 +80,26 @@ class ActiveSearch:
     def wish(self) -> Wish | None:
         """The next design to buy; None where there is none, or none as long as others are on their way. `ended` says
         where there will be none."""
+        before = self.version
         if self.ended is None:
             self._prepare()
+        self.renewed = self.version > before
         if self.ended is not None:
             return None
         rows = np.array([row for row, key in enumerate(self.pool.keys) if key not in self._keys], dtype=np.int64)
         if self.pool.belief is None or not len(rows):
             self.ended = None if self._pending else "no new designs to buy"
             return None
+        if (asked := len(self._keys)) < self.plan.first:
+            rng = np.random.default_rng([self.effort.seed, asked])
+            wish = self._wish_of(int(rng.choice(rows)), math.inf)
+        else:
+            wish = self._best_of(rows)
+        self.expect(wish)
+        return wish
+
+    def _best_of(self, rows: Rows) -> Wish:
+        assert self.pool.belief is not None
         belief, corner = _of(self.pool.belief, rows), self._corner()
         gains = expected_gain(belief, self._front, self._on_their_way(), corner)
         # Where nothing is expected to help, the one that is likeliest to count.
@@ -89,9 +107,7 @@ class ActiveSearch:
         there = hypervolume(self._front, corner)
         share = float(gains.max()) / there if there > 0 else math.inf
         self._gains.append(share)
-        wish = self._wish_of(int(rows[best]), share)
-        self.expect(wish)
-        return wish
+        return self._wish_of(int(rows[best]), share)
 
     def expect(self, wish: Wish) -> None:
         """A design is on its way, wished for now or in an earlier sitting."""
@@ -147,10 +163,11 @@ class ActiveSearch:
         self.pool.widen(self.model, self._effort(), self.plan.generations, self._starts(seen))
 
     def _learned(self, seen: int) -> Evaluator:
-        if not seen:
-            return self.learner.learned(None, None)
-        answers = gather([(np.array([row]), one) for row, one in enumerate(self._answers[:seen])], seen)
-        return self.learner.learned(Batch.concat(self._designs[:seen]), answers)
+        designs = answers = None
+        if seen:
+            designs = Batch.concat(self._designs[:seen])
+            answers = gather([(np.array([row]), one) for row, one in enumerate(self._answers[:seen])], seen)
+        return Tallied(self.learner.learned(designs, answers), self.objectives[0].metric, self.scored)
 
     def _effort(self) -> Effort:
         """Another walk for each version."""

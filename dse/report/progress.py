@@ -22,9 +22,18 @@ BOUND_AFTER_S = 3.0  # a run that is over sooner needs no bound to be watched by
 
 class ProgressLine:
     """Best so far, gap, candidates a second and time left, of this sitting. `bound` works out a lower bound of the
-    first objective, where there is one; it is asked once, when a run takes longer."""
+    first objective, where there is one; it is asked once, when a run takes longer. `more` says what else there is to
+    watch of a loop whose steps are tool runs."""
 
-    def __init__(self, generations: int, interrupt: Interrupt, quiet: bool, bound: Callable[[], float | None]) -> None:
+    def __init__(
+        self,
+        generations: int,
+        interrupt: Interrupt,
+        quiet: bool,
+        bound: Callable[[], float | None],
+        more: Callable[[], str] | None = None,
+    ) -> None:
+        self._more = more
         self._generations, self._interrupt, self._quiet, self._make_bound = generations, interrupt, quiet, bound
         self._begin = self._last = time.monotonic()
         self._first: tuple[int, int] | None = None  # generations and candidates before this sitting
@@ -66,7 +75,8 @@ class ProgressLine:
             self._bar.update(self._task, completed=self._generations * self._share(done, now), state=state)
         if now - self._last >= PLAIN_EVERY_S:
             self._last = now
-            line = f"generation {done} of {self._generations}: {state}"
+            step = "generation" if self._more is None else "label"
+            line = f"{step} {done} of {self._generations}: {state}"
             LOG.info("%s", line)
             if not self._live and not self._quiet:
                 print(line, file=sys.stderr, flush=True)
@@ -95,6 +105,8 @@ class ProgressLine:
             parts.append(f"gap at most {max(last.best[0] / self._bound - 1, 0):.2%}")
         if len(archive.objectives) > 1:
             parts.append(f"front {len(archive.rows)}")
+        if self._more is not None:
+            return ", ".join([*parts, self._more()])
         rate = (last.candidates - first[1]) / max(seconds, 1e-9)
         left = seconds * (self._generations - len(archive.history)) / max(len(archive.history) - first[0], 1)
         if self._interrupt.left_s is not None:

@@ -63,6 +63,12 @@ class Bought:
         """See `Truth`."""
         return self._truth.sells(batch)
 
+    def knows(self, batch: Batch) -> Bools:
+        """(n,): which designs are answered without a call."""
+        keys = key_bytes(batch.schema.key(batch)) if len(batch) else []
+        known = self._known(keys)
+        return np.array([known.get(key) is not None for key in keys], dtype=bool)
+
     def give_up(self) -> None:
         """See `Truth`."""
         self._truth.give_up()

@@ -1,0 +1,1 @@
+"""Experiments that are run by one command each, and their plots."""

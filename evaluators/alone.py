@@ -1,0 +1,82 @@
+"""Predictors that learn from a kernel's own labels alone: the loops that every other loop is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import numpy as np
+
+from cost_model.tables.alone import FEWEST, fit_alone
+from cost_model.tables.directives import directive_features
+from cost_model.tables.targets import targets, values
+from cost_model.tables.validity import learn_validity
+from design.core import Batch, Evaluation, Floats
+from design.hls import Target
+from design.loop_nest import Kernel
+from design.metrics import METRICS as KNOWN
+from evaluators.base import AtOnce, Evaluator
+from evaluators.baselines import LEARNED
+from evaluators.hls_rows import UTILISATION, add_shares, answered, faults, sound_columns
+from evaluators.predictor import METRICS, VALID, FittedOn, Labelled
+
+VERSION = "1"
+LEVEL = 0.9
+WIDE = 1.6448536269514722  # standard deviations on either side of the mean hold LEVEL of a normal distribution
+KNOWS_NOTHING = 3.0, 3.0  # mean and deviation of targets where there are no labels: cycles from 2 to 1e7
+
+
+class AlonePredictor:
+    """Models of `kind` (`cost_model/tables/alone.py`) on the values of directives. The seed is that of the model.
+    Labels without cycles or resources teach what is valid only."""
+
+    version, fitted_on = VERSION, FittedOn()
+
+    def __init__(self, kind: str) -> None:
+        self.name = kind
+
+    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
+        """See `Predictor`."""
+        return AloneEvaluator(self.name, kernel, target, labels, seed)
+
+
+class AloneEvaluator(AtOnce):
+    """Answers for one kernel's designs, each with the central 90 % of what the model holds possible."""
+
+    fidelity = LEARNED
+
+    def __init__(self, kind: str, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> None:
+        self.name, self.kernel, self.target = kind, kernel, target
+        shares = [f"{name}_share" for name in target.device.resources]
+        self.metrics: Mapping[str, str] = {n: KNOWN[n].unit for n in (*METRICS, *shares, UTILISATION, VALID)}
+        self.version = VERSION
+        self._model = self._validity = None
+        if labels is None or not len(labels):
+            return
+        sound = faults(kernel, labels.batch.columns) == ""
+        truth = targets({metric: labels.truth[metric] for metric in METRICS})
+        known = np.isfinite(truth).all(axis=1) & sound
+        rows = directive_features(kernel, target, labels.batch.columns)
+        if known.sum() >= FEWEST:
+            self._model = fit_alone(kind, rows[known], truth[known], seed)
+        valid = labels.valid & np.isfinite(labels.truth["cycles"])
+        self._validity = learn_validity(rows, np.full(len(labels), 0.5), valid, seed)
+        told = repr((seed, truth.tolist(), valid.tolist(), rows.tolist()))
+        self.version += f"({len(labels)} labels {blake2b(told.encode(), digest_size=4).hexdigest()})"
+
+    def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
+        """See `Evaluator`."""
+        count, fault = len(batch), faults(self.kernel, batch.columns)
+        rows = directive_features(self.kernel, self.target, sound_columns(self.kernel, batch.columns, fault == ""))
+        mean, spread = (np.full((count, len(METRICS)), number) for number in KNOWS_NOTHING)
+        if self._model is not None and count:
+            said = self._model(rows)
+            mean, spread = said.mean, said.spread
+        medians, ends = values(mean), (values(mean - WIDE * spread), values(mean + WIDE * spread))
+        interval = {m: np.sort(np.stack([end[m] for end in ends], axis=1), axis=1) for m in METRICS}
+        add_shares(medians, interval, self.target.device)
+        likely: Floats = np.full(count, 0.5)
+        medians[VALID] = likely if self._validity is None else self._validity(rows, likely)
+        interval[VALID] = np.tile([0.0, 1.0], (count, 1))
+        source = f"{self.name}/{self.version}"
+        return answered(medians, interval, {}, fault, self.target, "predicted", source, LEVEL, 0.0)

@@ -1,0 +1,182 @@
+"""Evaluator `cascade`: a learned model where it is sure enough, the estimate where it is not.
+
+For each design and metric the model's word is taken where its calibrated interval is narrow, else the estimate's. Which
+it was stands in `source`. The gate is a pure function of a row and of the versions of both; what a search buys and
+learns is not its business, a recalibrated model is another cascade.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_model.hls.adapt import features
+from cost_model.tables.validity import Validity, learn_validity
+from design.core import Batch, Bools, Evaluation, Floats, Rows
+from design.errors import InputError
+from design.hls import Target
+from design.loop_nest import Kernel
+from design.metrics import METRICS as KNOWN
+from evaluators.base import Evaluator
+from evaluators.baselines import LEARNED
+from evaluators.hls_rows import UTILISATION, add_shares, answered, faults
+from evaluators.pace import together_of
+from evaluators.predictor import METRICS, VALID, FittedOn, Labelled, Predictor
+from evaluators.scoring.figures import target as y_of
+
+VERSION = "1"
+Texts = NDArray[np.str_]
+WIDEST = 2.0  # half an interval in y, where 1 is a factor of 4: beyond, the estimate is at least as good
+
+
+class Cascade:
+    """Answers about one kernel's designs from `model` and `estimate`, both evaluators of them; `model` None: from the
+    estimate alone, for the reason `why`. `validity` says how likely a design is valid, given what was expected.
+
+    A design whose median takes more than the device's usable share is INFEASIBLE by as much; a directive that its loop
+    cannot have is FAILED. Samples are the model's, NaN where the estimate speaks.
+    """
+
+    name = "cascade"
+    fidelity = LEARNED
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        target: Target,
+        model: Evaluator | None,
+        estimate: Evaluator,
+        validity: LearnedValidity | None = None,
+        widest: float = WIDEST,
+        why: str = "",
+    ) -> None:
+        self.kernel, self.target, self.model, self.estimate, self.why = kernel, target, model, estimate, why
+        self._validity, self._widest = validity, widest
+        shares = [f"{name}_share" for name in target.device.resources]
+        self.metrics: Mapping[str, str] = {n: KNOWN[n].unit for n in (*METRICS, *shares, UTILISATION, VALID)}
+        self.together = 1 if model is None else together_of(model)
+        said = [repr(widest), estimate.version, *([] if model is None else [model.name, model.version])]
+        said += [] if validity is None else [validity.digest]
+        self.version = f"{VERSION}({_digest(' '.join(said))})"
+
+    def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
+        """See `Evaluator`."""
+        begin = time.process_time()
+        low = self.estimate.evaluate(batch, seed=seed)
+        high = low if self.model is None else self.model.evaluate(batch, seed=seed)
+        sure = {metric: self._sure(high, metric) for metric in METRICS}
+        values = {m: np.where(sure[m], high.metrics[m], low.metrics[m]) for m in METRICS}
+        interval = {m: np.where(sure[m][:, None], high.interval[m], low.interval[m]) for m in METRICS}
+        samples = {m: np.where(sure[m][:, None], s, np.nan) for m, s in high.samples.items() if m in METRICS}
+        source = {m: np.where(sure[m], high.source[m], low.source[m]) for m in METRICS}
+        add_shares(values, interval, self.target.device)
+        expected = np.where(sure["cycles"], high.metrics.get(VALID, low.metrics[VALID]), low.metrics[VALID])
+        source[VALID] = np.where(sure["cycles"], high.source.get(VALID, low.source[VALID]), low.source[VALID])
+        values[VALID] = expected
+        if self._validity is not None:
+            values[VALID] = self._validity.probability(self.kernel, batch, expected)
+            source[VALID] = np.full(len(batch), f"{self.name}/{self.version}")
+        interval[VALID] = np.tile([0.0, 1.0], (len(batch), 1))  # one design is valid or not
+        fault = faults(self.kernel, batch.columns)
+        spent = time.process_time() - begin
+        answer = answered(values, interval, samples, fault, self.target, "predicted", "", low.level, spent)
+        return replace(answer, source=source | self._shares(values, source))
+
+    def stream(self, batch: Batch, *, seed: int) -> Iterator[tuple[Rows, Evaluation]]:
+        """See `Evaluator`."""
+        yield np.arange(len(batch)), self.evaluate(batch, seed=seed)
+
+    def _sure(self, answer: Evaluation, metric: str) -> Bools:
+        """(n,) where the model's word on a metric is taken."""
+        if self.model is None or not {metric} <= set(answer.interval) & set(answer.metrics):
+            return np.zeros(len(answer), dtype=bool)
+        with np.errstate(all="ignore"):
+            low, high = y_of(metric, answer.interval[metric]).T
+            half = np.abs(high - low) / 2
+        found: Bools = np.isfinite(answer.metrics[metric]) & (half <= self._widest)
+        return found
+
+    def _shares(self, values: Mapping[str, Floats], source: Mapping[str, Texts]) -> dict[str, Texts]:
+        """Shares are said by who said the counts, the largest by who said that one."""
+        names = list(self.target.device.resources)
+        table = np.nan_to_num(np.stack([values[f"{name}_share"] for name in names]))
+        most = np.choose(np.argmax(table, axis=0), [source[name] for name in names]) if table.size else source[names[0]]
+        return {f"{name}_share": source[name] for name in names} | {UTILISATION: most}
+
+
+def rows_of(kernel: Kernel, batch: Batch, estimated: Evaluation) -> Floats:
+    """Designs as rows from which validity is learned, (n, k): directives, and cycles and resources as estimated."""
+    known = {name: np.nan_to_num(estimated.metrics[name]) for name in ("cycles", "lut", UTILISATION)}
+    share = np.log2(np.maximum(known[UTILISATION], 1e-4))
+    return np.column_stack([features(kernel, batch.columns, known), share])
+
+
+class CascadePredictor:
+    """A cascade of `model` and `estimate`, both shown the labels. Labels of which the tool had no result for some also
+    teach which designs are valid; if it had one for each, they were chosen so. A kernel that the model cannot read is
+    the estimate's alone; so is every one where `model` is None."""
+
+    name = "cascade"
+
+    def __init__(self, model: Predictor | None, estimate: Predictor, widest: float = WIDEST) -> None:
+        self.model, self.estimate, self.widest = model, estimate, widest
+        who = "" if model is None else f"{model.name} {model.version}"
+        self.version = f"{VERSION}-{_digest(f'{widest!r} {who} {estimate.version}')}"
+        seen = (FittedOn() if model is None else model.fitted_on), estimate.fitted_on
+        families, digests = seen[0].families | seen[1].families, seen[0].digests | seen[1].digests
+        self.fitted_on: FittedOn = Either(families, digests, seen)
+
+    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Cascade:
+        """See `Predictor`."""
+        estimate = self.estimate.fitted(kernel, target, labels, seed)
+        model, why = None, "no model"
+        if self.model is not None:
+            try:
+                model, why = self.model.fitted(kernel, target, labels, seed), ""
+            except InputError as error:
+                why = str(error)
+        found = Cascade(kernel, target, model, estimate, None, self.widest, why)
+        if labels is None or not np.isnan(labels.truth["cycles"]).any():
+            return found
+        expected = found.evaluate(labels.batch, seed=seed).metrics[VALID]
+        plain = self.estimate.fitted(kernel, target, None, seed)
+        valid = labels.valid & np.isfinite(labels.truth["cycles"])
+        told = repr((seed, valid.tolist(), sorted((name, c.tolist()) for name, c in labels.batch.columns.items())))
+        rows = rows_of(kernel, labels.batch, plain.evaluate(labels.batch, seed=seed))
+        learned = learn_validity(rows, np.nan_to_num(expected), valid, seed)
+        validity = LearnedValidity(plain, learned, f"{len(labels)} labels {_digest(told)}")
+        return Cascade(kernel, target, model, estimate, validity, self.widest, why)
+
+
+@dataclass(frozen=True)
+class LearnedValidity:
+    """What labels, whose number and content `digest` tells, teach of validity, from designs as `plain` estimates them:
+    the estimate without labels, which sees those that were labelled as it sees the others."""
+
+    plain: Evaluator
+    learned: Validity
+    digest: str
+
+    def probability(self, kernel: Kernel, batch: Batch, expected: Floats) -> Floats:
+        """(n,) given what was expected."""
+        return self.learned(rows_of(kernel, batch, self.plain.evaluate(batch, seed=0)), np.nan_to_num(expected))
+
+
+@dataclass(frozen=True)
+class Either(FittedOn):
+    """What two predictors have seen between them; `families` and `digests` are of both."""
+
+    parts: tuple[FittedOn, FittedOn] = (FittedOn(), FittedOn())
+
+    def saw(self, family: str, digest: str) -> bool:
+        """Whether a kernel, or one of its family, was among either."""
+        return any(part.saw(family, digest) for part in self.parts)
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=4).hexdigest()
