@@ -13,11 +13,15 @@ from evaluators.guarded import Guarded
 @dataclass(frozen=True)
 class Desk:
     """`workers` are wanted at once, of the Ray cluster at `address` if there is one; `stop` says whether the run is to
-    end. `guarded(evaluator, needs, rows)` guards an evaluator whose sound rows have the metrics `needs`, for so many
-    rows, on workers where they pay."""
+    end, and `halt` why, None where it is not; so many failures in a row are too many, `most_failures`; `cpu_s` is the
+    clock of work done. `guarded(evaluator, needs, rows)` guards an evaluator whose sound rows have the metrics `needs`,
+    for so many rows, on workers where they pay."""
 
     folder: Path
     workers: int
     address: str | None
     stop: Callable[[], bool]
+    halt: Callable[[], str | None]
+    most_failures: int | None
+    cpu_s: Callable[[], float]
     guarded: Callable[[Evaluator, list[str], int], Guarded]

@@ -113,7 +113,8 @@ class Run:
             self._guards.append(Guarded(evaluator, needs, limit_s, stop, workers if several else None, pace))
             return self._guards[-1]
 
-        return Desk(self.folder, count, address, stop, guarded)
+        failures = self.settings["max-failures"]
+        return Desk(self.folder, count, address, stop, interrupt.reason, failures, self._cpu_s, guarded)
 
     def _store(self) -> Store:
         """A new store, or the one to go on with."""

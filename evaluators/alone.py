@@ -9,6 +9,7 @@ import numpy as np
 
 from cost_model.tables.alone import FEWEST, fit_alone
 from cost_model.tables.directives import directive_features
+from cost_model.tables.labels import telling
 from cost_model.tables.targets import targets, values
 from cost_model.tables.validity import learn_validity
 from design.core import Batch, Evaluation, Floats
@@ -55,10 +56,11 @@ class AloneEvaluator(AtOnce):
             return
         sound = faults(kernel, labels.batch.columns) == ""
         truth = targets({metric: labels.truth[metric] for metric in METRICS})
-        known = np.isfinite(truth).all(axis=1) & sound
         rows = directive_features(kernel, target, labels.batch.columns)
-        if known.sum() >= FEWEST:
-            self._model = fit_alone(kind, rows[known], truth[known], seed)
+        places = np.flatnonzero(sound)
+        known, told_of = telling(truth[places], np.full((len(places), len(METRICS)), KNOWS_NOTHING[0]))
+        if len(known) >= FEWEST:
+            self._model = fit_alone(kind, rows[places[known]], told_of, seed)
         valid = labels.valid & np.isfinite(labels.truth["cycles"])
         self._validity = learn_validity(rows, np.full(len(labels), 0.5), valid, seed)
         told = repr((seed, truth.tolist(), valid.tolist(), rows.tolist()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 
 from cost_model.hls.adapt import features
 from cost_model.tables.validity import Validity, learn_validity
-from design.core import Batch, Bools, Evaluation, Floats, Rows
+from design.core import Batch, Bools, Evaluation, Floats, Rows, gather
 from design.errors import InputError
 from design.hls import Target
 from design.loop_nest import Kernel
 from design.metrics import METRICS as KNOWN
 from evaluators.base import Evaluator
 from evaluators.baselines import LEARNED
+from evaluators.faults import failed
 from evaluators.hls_rows import UTILISATION, add_shares, answered, faults
 from evaluators.pace import together_of
 from evaluators.predictor import METRICS, VALID, FittedOn, Labelled, Predictor
@@ -67,9 +69,10 @@ class Cascade:
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
         """See `Evaluator`."""
         begin = time.process_time()
-        low = self.estimate.evaluate(batch, seed=seed)
-        high = low if self.model is None else self.model.evaluate(batch, seed=seed)
-        sure = {metric: self._sure(high, metric) for metric in METRICS}
+        high = None if self.model is None else self.model.evaluate(batch, seed=seed)
+        sure = {metric: self._sure(high, metric, len(batch)) for metric in METRICS}
+        low = self._estimated(batch, seed, ~np.all(list(sure.values()), axis=0))
+        high = low if high is None else high
         values = {m: np.where(sure[m], high.metrics[m], low.metrics[m]) for m in METRICS}
         interval = {m: np.where(sure[m][:, None], high.interval[m], low.interval[m]) for m in METRICS}
         samples = {m: np.where(sure[m][:, None], s, np.nan) for m, s in high.samples.items() if m in METRICS}
@@ -84,17 +87,28 @@ class Cascade:
         interval[VALID] = np.tile([0.0, 1.0], (len(batch), 1))  # one design is valid or not
         fault = faults(self.kernel, batch.columns)
         spent = time.process_time() - begin
-        answer = answered(values, interval, samples, fault, self.target, "predicted", "", low.level, spent)
+        answer = answered(values, interval, samples, fault, self.target, "predicted", "", high.level, spent)
         return replace(answer, source=source | self._shares(values, source))
 
     def stream(self, batch: Batch, *, seed: int) -> Iterator[tuple[Rows, Evaluation]]:
         """See `Evaluator`."""
         yield np.arange(len(batch)), self.evaluate(batch, seed=seed)
 
-    def _sure(self, answer: Evaluation, metric: str) -> Bools:
+    def _estimated(self, batch: Batch, seed: int, wanted: Bools) -> Evaluation:
+        """The estimate's word on all rows, made for those that are `wanted` (n,) alone; on others it is unknown."""
+        rows, others = np.flatnonzero(wanted), np.flatnonzero(~wanted)
+        if not len(rows):
+            return failed(self, len(batch), "not asked", 0.0)
+        known = self.estimate.evaluate(batch.take(rows), seed=seed)
+        if not len(others):
+            return known
+        blank = failed(self, len(others), "not asked", 0.0)
+        return gather([(rows, replace(known, samples={}, violation={})), (others, blank)], len(batch))
+
+    def _sure(self, answer: Evaluation | None, metric: str, rows: int) -> Bools:
         """(n,) where the model's word on a metric is taken."""
-        if self.model is None or not {metric} <= set(answer.interval) & set(answer.metrics):
-            return np.zeros(len(answer), dtype=bool)
+        if answer is None or not {metric} <= set(answer.interval) & set(answer.metrics):
+            return np.zeros(rows, dtype=bool)
         with np.errstate(all="ignore"):
             low, high = y_of(metric, answer.interval[metric]).T
             half = np.abs(high - low) / 2
@@ -133,7 +147,7 @@ class CascadePredictor:
 
     def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Cascade:
         """See `Predictor`."""
-        estimate = self.estimate.fitted(kernel, target, labels, seed)
+        estimate = Adapted(self.estimate, kernel, target, labels, seed)
         model, why = None, "no model"
         if self.model is not None:
             try:
@@ -146,11 +160,36 @@ class CascadePredictor:
         expected = found.evaluate(labels.batch, seed=seed).metrics[VALID]
         plain = self.estimate.fitted(kernel, target, None, seed)
         valid = labels.valid & np.isfinite(labels.truth["cycles"])
-        told = repr((seed, valid.tolist(), sorted((name, c.tolist()) for name, c in labels.batch.columns.items())))
         rows = rows_of(kernel, labels.batch, plain.evaluate(labels.batch, seed=seed))
         learned = learn_validity(rows, np.nan_to_num(expected), valid, seed)
-        validity = LearnedValidity(plain, learned, f"{len(labels)} labels {_digest(told)}")
+        validity = LearnedValidity(plain, learned, f"{len(labels)} labels {_digest(_told(labels, seed))}")
         return Cascade(kernel, target, model, estimate, validity, self.widest, why)
+
+
+class Adapted:
+    """What `predictor` makes of labels, made when it is first asked: where the model is sure of all designs, nobody
+    does."""
+
+    def __init__(
+        self, predictor: Predictor, kernel: Kernel, target: Target, labels: Labelled | None, seed: int
+    ) -> None:
+        self._predictor, self._asked = predictor, (kernel, target, labels, seed)
+        plain = predictor.fitted(kernel, target, None, seed)
+        self.name, self.metrics, self.fidelity = plain.name, plain.metrics, plain.fidelity
+        told = "" if labels is None else _told(labels, seed)
+        self.version = plain.version if labels is None else f"{plain.version},{len(labels)} labels {_digest(told)}"
+
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        return self._predictor.fitted(*self._asked)
+
+    def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
+        """See `Evaluator`."""
+        return self._evaluator.evaluate(batch, seed=seed)
+
+    def stream(self, batch: Batch, *, seed: int) -> Iterator[tuple[Rows, Evaluation]]:
+        """See `Evaluator`."""
+        return self._evaluator.stream(batch, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -176,6 +215,13 @@ class Either(FittedOn):
     def saw(self, family: str, digest: str) -> bool:
         """Whether a kernel, or one of its family, was among either."""
         return any(part.saw(family, digest) for part in self.parts)
+
+
+def _told(labels: Labelled, seed: int) -> str:
+    """All that labels say."""
+    columns = sorted((name, values.tolist()) for name, values in labels.batch.columns.items())
+    truth = sorted((name, values.tolist()) for name, values in labels.truth.items())
+    return repr((seed, columns, truth, labels.valid.tolist()))
 
 
 def _digest(text: str) -> str:

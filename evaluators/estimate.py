@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import blake2b
 
 import numpy as np
@@ -106,7 +107,7 @@ class EstimatePredictor:
         self.version = f"{VERSION}-{blake2b(text.encode(), digest_size=4).hexdigest()}"
 
     def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> EstimateEvaluator:
-        """See `Predictor`. Labels without cycles or resources teach nothing."""
+        """See `Predictor`. A label without cycles, or without a resource that others have, teaches nothing."""
         one = self._of(target.tool)
         plain = EstimateEvaluator(kernel, target, one)
         if labels is None or not len(labels):
@@ -114,12 +115,18 @@ class EstimatePredictor:
         columns = labels.batch.columns
         found = plain.estimator.estimate(columns)
         residuals = {name: log_residual(name, labels.truth[name], found[name]) for name in ESTIMATES}
+        absent = [name for name, values in residuals.items() if np.isnan(values).all()]  # the tool does not say
+        if len(absent) == len(residuals):
+            return plain
+        residuals |= {name: np.zeros(len(labels)) for name in absent}
         known = np.all([np.isfinite(values) for values in residuals.values()], axis=0)
         known &= faults(kernel, columns) == ""
         rows = features(kernel, columns, found)[known]
         residuals = {name: values[known] for name, values in residuals.items()}
         unreported = frozenset(r for r in target.device.resources if (labels.truth[r][known] == 0).any())
-        return EstimateEvaluator(kernel, target, one, learn(rows, residuals, plain.base, seed, unreported))
+        learned = learn(rows, residuals, plain.base, seed, unreported)
+        spread = dict(learned.spread) | {name: plain.base[name] for name in absent}
+        return EstimateEvaluator(kernel, target, one, replace(learned, spread=spread))
 
     def _of(self, tool: str) -> Fitted:
         if tool not in self._fitted and self._read:

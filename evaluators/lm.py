@@ -18,7 +18,7 @@ from cost_model.lm.grammar import Grammar
 from cost_model.lm.labels import labels_text
 from cost_model.lm.reading import TOGETHER, Reader, Reading
 from cost_model.numbers import Scientific
-from cost_model.tables.labels import Correction, learn
+from cost_model.tables.labels import Correction, learn, telling
 from cost_model.tables.targets import METRICS as SAID
 from cost_model.tables.targets import targets, values
 from design.core import Batch, Evaluation, Floats, Ints, key_bytes
@@ -88,7 +88,7 @@ class LmEvaluator(AtOnce):
         begin, count = time.process_time(), len(batch)
         fault = faults(self.kernel, batch.columns)
         columns = sound_columns(self.kernel, batch.columns, fault == "")
-        heard = self._heard(batch, columns, seed)
+        heard = self.heard(batch, columns, seed)
         numbers = heard.numbers[:, :, : len(SAID)]
         if self.taught is not None and count:
             y = self.taught.correction.targets(self.kernel, self.target, columns, heard.y, heard.estimate)
@@ -105,7 +105,7 @@ class LmEvaluator(AtOnce):
         spent, source = time.process_time() - begin, f"{self.name}/{self.version}"
         return answered(medians, interval, samples, fault, self.target, "predicted", source, LEVEL, spent)
 
-    def _heard(self, batch: Batch, columns: Mapping[str, Ints], seed: int) -> Heard:
+    def heard(self, batch: Batch, columns: Mapping[str, Ints], seed: int) -> Heard:
         """What the model itself says, labels or none: each design is read once a seed, for reading is dear."""
         salt = seed.to_bytes(8, "little", signed=True)
         keys = [salt + key for key in key_bytes(batch.schema.key(batch))]
@@ -225,23 +225,28 @@ class LmPredictor:
         self.version = f"{VERSION}-{self.checkpoint.digest}"
 
     def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> LmEvaluator:
-        """See `Predictor`. Labels without cycles or resources teach nothing, and none teaches what is valid."""
+        """See `Predictor`. A label without cycles, or without a resource that others have, teaches nothing, and
+        none teaches what is valid."""
         plain = self._plain(kernel, target)
         if labels is None or not len(labels):
             return plain
         truth = targets({metric: labels.truth[metric] for metric in SAID})
-        known = np.flatnonzero(np.isfinite(truth).all(axis=1) & (faults(kernel, labels.batch.columns) == ""))
-        if not len(known):
-            return plain
-        columns, truth = labels.batch.take(known).columns, truth[known]
-        recipe = self.checkpoint.recipe
+        recipe, sound = self.checkpoint.recipe, faults(kernel, labels.batch.columns) == ""
         if recipe.shots:
+            known = np.flatnonzero(np.isfinite(truth).all(axis=1) & sound)
+            if not len(known):
+                return plain
             few = known[np.random.default_rng(seed).permutation(len(known))[: recipe.shots]]
             prompts, _ = plain.prompter.prompts(labels.batch.take(few).columns)
             numbers = answers_of(recipe.metrics, {metric: labels.truth[metric][few] for metric in SAID})
             return plain.shown(labels_text(recipe.make_codec(), prompts, numbers), len(few))
-        said = plain.said(columns)
-        correction = learn(kernel, target, columns, said.y, said.estimate, truth, seed)
+        batch = labels.batch.take(np.flatnonzero(sound))
+        said = plain.heard(batch, batch.columns, seed)
+        known, truth = telling(truth[sound], said.y)
+        if not len(known):
+            return plain
+        columns = batch.take(known).columns
+        correction = learn(kernel, target, columns, said.y[known], said.estimate[known], truth, seed)
         told = repr((seed, sorted((name, column.tolist()) for name, column in columns.items()), truth.tolist()))
         digest = blake2b(told.encode(), digest_size=4).hexdigest()
         return plain.learned(Taught(correction, len(known), digest))

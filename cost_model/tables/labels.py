@@ -49,6 +49,16 @@ class Correction:
         return mean
 
 
+def telling(truth: Floats, said: Floats) -> tuple[Ints, Floats]:
+    """Of labels with targets `truth` (n, metrics) the rows that teach something, (m,), and their targets (m, metrics).
+    A metric that no label has, because the tool does not report it, is taken as it was `said` (n, metrics): nothing is
+    learned of it. Other rows that lack a metric are left out."""
+    absent = np.isnan(truth).all(axis=0) if len(truth) else np.ones(truth.shape[1], dtype=bool)
+    filled = np.where(absent, said, truth)
+    rows = np.flatnonzero(np.isfinite(filled).all(axis=1)) if not absent.all() else np.arange(0)
+    return rows, filled[rows]
+
+
 def learn(
     kernel: Kernel, target: Target, columns: Mapping[str, Ints], y: Floats, estimate: Floats, truth: Floats, seed: int
 ) -> Correction:

@@ -16,11 +16,13 @@ from dse.propose import Candidates
 from dse.space import Space
 from evaluators.base import Evaluator
 
+ASKED_WITH = 0
 WHOLE = 20_000  # designs of a space that is scored as a whole
 
 
 class Pool:
-    """Designs by number, each once, with the answers and beliefs of one model version."""
+    """Designs by number, each once, with the answers and beliefs of one model version. A version is asked with one seed
+    whatever that of the run, which is that of the draws of beliefs."""
 
     def __init__(self, space: Space, objectives: Sequence[Objective], seed: int) -> None:
         self.space, self.objectives, self.seed = space, tuple(objectives), seed
@@ -47,7 +49,7 @@ class Pool:
             self.keys = [self.keys[row] for row in rows.tolist()]
             self._row = {key: row for row, key in enumerate(self.keys)}
         if len(self):
-            self._know(evaluator.evaluate(self.batch, seed=self.seed))
+            self._know(evaluator.evaluate(self.batch, seed=ASKED_WITH))
 
     def widen(self, evaluator: Evaluator, effort: Effort, generations: int, starts: Genomes) -> None:
         """Add what `evaluator` makes of so many generations of a search that begins at `starts`; of a small space all
@@ -71,7 +73,7 @@ class Pool:
         new = np.array([row for row, key in enumerate(candidates.keys) if key not in self._row], dtype=np.int64)
         if len(new):
             before, batch = len(self), candidates.batch.take(new)
-            answers = evaluator.evaluate(batch, seed=self.seed)
+            answers = evaluator.evaluate(batch, seed=ASKED_WITH)
             self.keys += [candidates.keys[row] for row in new.tolist()]
             self._row |= {key: before + row for row, key in enumerate(self.keys[before:])}
             self.genomes = np.concatenate([self.genomes, candidates.genomes[new]])

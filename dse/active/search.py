@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,11 +53,18 @@ class Wish:
 
 
 class ActiveSearch:
-    """Wishes for designs of a space, by a learner's word on them."""
+    """Wishes for designs of a space, by a learner's word on them. `guard` is put around every version of its model."""
 
     def __init__(
-        self, space: Space, learner: Learner, objectives: Sequence[Objective], effort: Effort, plan: Plan
+        self,
+        space: Space,
+        learner: Learner,
+        objectives: Sequence[Objective],
+        effort: Effort,
+        plan: Plan,
+        guard: Callable[[Evaluator], Evaluator] = lambda evaluator: evaluator,
     ) -> None:
+        self._guard = guard
         self.space, self.learner, self.objectives, self.effort, self.plan = space, learner, objectives, effort, plan
         self.pool = Pool(space, objectives, effort.seed)
         self.version = -1  # of the model; none yet
@@ -167,7 +174,7 @@ class ActiveSearch:
         if seen:
             designs = Batch.concat(self._designs[:seen])
             answers = gather([(np.array([row]), one) for row, one in enumerate(self._answers[:seen])], seen)
-        return Tallied(self.learner.learned(designs, answers), self.objectives[0].metric, self.scored)
+        return Tallied(self._guard(self.learner.learned(designs, answers)), self.objectives[0].metric, self.scored)
 
     def _effort(self) -> Effort:
         """Another walk for each version."""

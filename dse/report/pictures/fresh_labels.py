@@ -108,5 +108,5 @@ def _calibration(axes: Any, deviation: Floats, level: float, metric: str) -> Non
         words = f"{held} of {known} in the {level:.0%} interval".replace("%", " %")
     else:
         words = "no label with an interval"
-    axes.annotate(words, (0.04, 0.94), xycoords="axes fraction", va="top", color=INK)
+    axes.annotate(words, (0.97, 0.05), xycoords="axes fraction", ha="right", color=INK)
     axes.set(xlim=(0, 100), ylim=(-2, 102))

@@ -8,6 +8,7 @@ import numpy as np
 
 from design.core import Batch, Evaluation, Status
 from dse.studies.hls.checked import Checked
+from dse.studies.hls.loop import Bought
 from dse.studies.hls.loops import LoopState, loop_states
 from dse.studies.hls.problem import HlsProblem
 
@@ -22,15 +23,18 @@ class Findings:
     base: dict[str, float]
     loops: list[LoopState]
     checked: Checked | None
+    bought: Bought | None
 
 
-def findings(problem: HlsProblem, front: Batch, answers: Evaluation, checked: Checked | None) -> Findings:
-    """For a front of at least one design."""
+def findings(
+    problem: HlsProblem, front: Batch, answers: Evaluation, checked: Checked | None, bought: Bought | None
+) -> Findings:
+    """For a front of at least one design; `bought` where an active loop found it."""
     best = {name: float(values[0]) for name, values in answers.metrics.items()}
     base = _without_directives(problem)
     design = {name: int(values[0]) for name, values in front.columns.items()}
     loops = loop_states(problem.kernel, design)
-    return Findings(_cards(problem, best, base, checked), _description(problem, loops), base, loops, checked)
+    return Findings(_cards(problem, best, base, checked), _description(problem, loops), base, loops, checked, bought)
 
 
 def _without_directives(problem: HlsProblem) -> dict[str, float]:

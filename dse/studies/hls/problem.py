@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +16,17 @@ from design.errors import InputError
 from design.hls import OFF, TARGETS, Target
 from design.loop_nest import PIPELINE, Kernel
 from design.metrics import parse_objectives
+from dse.active.search import Plan
 from dse.engine import Effort
 from dse.problem import Problem
 from dse.settings import Settings
 from dse.space import Space
 from dse.spaces.hls import HlsSpace
 from dse.spaces.listed import ListedSpace
+from dse.studies.hls.learner import HlsLearner
 from evaluators.base import Evaluator
-from evaluators.estimate import EstimateEvaluator
+from evaluators.cascade import CascadePredictor
+from evaluators.estimate import EstimateEvaluator, EstimatePredictor
 from evaluators.shipped import language_model, with_intervals
 from evaluators.truth.base import Truth
 from evaluators.truth.command import CommandTruth
@@ -30,11 +35,14 @@ from frontends.c_kernel import read_kernel
 from frontends.hls_results import KernelTable, read_results
 
 GRACE_S = 60.0  # for a tool that is to be ended
+PAUSES = 10  # of all generations of a search, the share that widens the pool before each version of a model
 
 
 @dataclass(frozen=True)
 class HlsProblem(Problem):
-    """`estimate` judges all designs, whatever `evaluator` is; `truth` may judge some, `checks` of the front at most."""
+    """`estimate` judges all designs, whatever `evaluator` is; `truth` may judge some, `checks` of the front at most.
+    With a `learner` (made when it is first asked for), `evaluator` is the truth, run on `budget` designs that the
+    learner's models ask for by `plan`."""
 
     kernel: Kernel
     target: Target
@@ -42,6 +50,9 @@ class HlsProblem(Problem):
     truth: Truth | None
     checks: int
     call_limit_s: float  # of a call of the truth, further tries included
+    learner: Callable[[], HlsLearner] | None = None
+    plan: Plan = field(default_factory=Plan)
+    budget: int = 0
 
     @property
     def plain(self) -> Batch:
@@ -61,7 +72,8 @@ def build(settings: Settings) -> HlsProblem:
     estimate = EstimateEvaluator(kernel, target, read_fitted(target.tool))
     table = _recorded(settings, kernel, target) if settings["truth"] == "recorded" else None
     truth = _truth(settings, path, kernel, target, table)
-    evaluator = _judge(settings, estimate, truth, kernel, target)
+    learner = _learner(settings, truth, kernel, target)
+    evaluator = truth if learner and truth else _judge(settings, estimate, truth, kernel, target)
     space: Space = HlsSpace(kernel, target) if table is None else ListedSpace(table.batch)
     return HlsProblem(
         space=space,
@@ -77,9 +89,31 @@ def build(settings: Settings) -> HlsProblem:
         target=target,
         estimate=estimate,
         truth=truth,
-        checks=settings["truth-checks"],
+        checks=0 if settings["evaluator"] == "cascade" else settings["truth-checks"],
         call_limit_s=settings["truth-time-limit"] * (settings["truth-repeat"] + settings["truth-retries"]) + GRACE_S,
+        learner=learner,
+        plan=Plan(
+            every=settings["recalibrate-every"],
+            generations=-(-settings["num-generations"] // PAUSES),
+            least_gain=settings["least-gain"],
+        ),
+        budget=settings["budget"],
     )
+
+
+def _cascade(settings: Settings) -> CascadePredictor:
+    model = language_model(settings["checkpoint"], settings["base-model"])
+    return CascadePredictor(with_intervals(model, settings["checkpoint"]), EstimatePredictor())
+
+
+def _learner(
+    settings: Settings, truth: Truth | None, kernel: Kernel, target: Target
+) -> Callable[[], HlsLearner] | None:
+    """What asks the truth for labels; None where nothing is to be bought. A report of a finished run does not need it,
+    and reading a model takes a while."""
+    if settings["evaluator"] != "cascade" or truth is None or not settings["budget"]:
+        return None
+    return cache(lambda: HlsLearner(_cascade(settings), kernel, target, settings["seed"]))
 
 
 def _judge(
@@ -90,6 +124,8 @@ def _judge(
         model = language_model(settings["checkpoint"], settings["base-model"])
         predictor = with_intervals(model, settings["checkpoint"])
         return predictor.fitted(kernel, target, None, settings["seed"])
+    if name == "cascade":
+        return _cascade(settings).fitted(kernel, target, None, settings["seed"])
     if name in ("auto", "estimate"):
         return estimate
     if name == "truth":
@@ -98,7 +134,7 @@ def _judge(
                 "--evaluator", "truth without --truth", "--truth recorded or command, or another evaluator"
             )
         return truth
-    raise InputError("--evaluator", f"{name} with --space hls", "estimate, lm or truth")
+    raise InputError("--evaluator", f"{name} with --space hls", "estimate, lm, cascade or truth")
 
 
 def _objectives(settings: Settings, evaluator: Evaluator) -> tuple[Objective, ...]:

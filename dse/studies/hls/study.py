@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from design.core import Batch, Evaluation, Status
+from dse.active.run import ActiveRun
+from dse.active.search import ActiveSearch
 from dse.archive import Archive
 from dse.desk import Desk
 from dse.outcome import Ending, Outcome
 from dse.settings import Settings
 from dse.store import Store
+from dse.studies.hls.book import BOOK, AugmentationBook
 from dse.studies.hls.checked import Checked, chosen, noted, recalled
 from dse.studies.hls.findings import Findings, findings
+from dse.studies.hls.loop import bought_of, label_table, loop_pictures, loop_summary, said_in_words
 from dse.studies.hls.loops import filled_in
 from dse.studies.hls.problem import HlsProblem, build
 from dse.studies.hls.tables import check_table, loop_table, print_tables
@@ -67,6 +71,12 @@ class HlsStudy(Study):
 
     problem: HlsProblem
 
+    def check(self, algorithm: str, candidates: int) -> None:
+        """See `Study`. A model that cannot be read is found out here."""
+        super().check(algorithm, candidates)
+        if self.problem.learner is not None:
+            self.problem.learner()
+
     def judge(self, desk: Desk, rows: int) -> AbstractContextManager[Evaluator]:
         """See `Study`; what is bought is kept in a ledger."""
         return self._bought(desk) if self.problem.evaluator is self.problem.truth else super().judge(desk, rows)
@@ -90,6 +100,23 @@ class HlsStudy(Study):
         finally:
             ledger.close()
 
+    def active(self, judge: Evaluator, store: Store, desk: Desk) -> ActiveRun | None:
+        """See `Study`."""
+        problem = self.problem
+        if problem.learner is None or not isinstance(judge, Bought):
+            return None
+        needs = [objective.metric for objective in problem.objectives]
+        search = ActiveSearch(
+            problem.space,
+            problem.learner(),
+            problem.objectives,
+            problem.effort,
+            problem.plan,
+            lambda evaluator: desk.guarded(evaluator, needs, 0),
+        )
+        book = AugmentationBook(desk.folder / BOOK, problem, judge.name + "/" + judge.version)
+        return ActiveRun(search, judge, store, problem.budget, desk.halt, desk.most_failures, desk.cpu_s, book.write)
+
     def further(self, archive: Archive, desk: Desk, full: bool, say: Callable[[str], None]) -> Any:
         """What the truth says of designs of the front that an estimate found; None where none is asked."""
         problem = self.problem
@@ -111,7 +138,10 @@ class HlsStudy(Study):
         if not len(front):
             return None
         checked = None if end.further is None else recalled(end.further, archive.rows, answers)
-        return findings(self.problem, front, answers, checked)
+        bought = None
+        if self.problem.learner is not None:
+            bought = bought_of(store, self.problem.objectives, self.problem.space.decode)
+        return findings(self.problem, front, answers, checked, bought)
 
     def shown(self, metrics: Sequence[str]) -> list[str]:
         """See `Study`. Shares of single resources follow from the counts."""
@@ -130,19 +160,24 @@ class HlsStudy(Study):
         """See `Study`."""
         found: Findings | None = outcome.findings
         if found is None:
-            return {"loops": ([], []), "checks": ([], []), "checked_by": ""}
-        checked = found.checked
+            return {"loops": ([], []), "checks": ([], []), "checked_by": "", "labels": ([], []), "loop_words": []}
+        checked, bought = found.checked, found.bought
         return {
             "loops": loop_table(found),
             "checks": check_table(checked),
             "checked_by": "" if checked is None else checked.source,
+            "labels": ([], []) if bought is None else label_table(bought),
+            "loop_words": [] if bought is None else said_in_words(bought),
         }
 
     def pictures(self, outcome: Outcome, folder: Path) -> Iterator[Picture]:
         """See `Study`."""
         from dse.studies.hls.figures import best_pictures
 
-        return best_pictures(self.problem, outcome, outcome.findings.checked, folder)
+        found: Findings = outcome.findings
+        yield from best_pictures(self.problem, outcome, found.checked, folder)
+        if found.bought is not None:
+            yield from loop_pictures(found.bought, folder)
 
     def say(self, console: Console, outcome: Outcome) -> None:
         """See `Study`."""
@@ -161,6 +196,7 @@ class HlsStudy(Study):
             "target": self.problem.target.tool,
             "without_directives": found.base,
             "checked": None if found.checked is None else _plain(found.checked, outcome),
+            "bought": None if found.bought is None else loop_summary(found.bought),
         }
 
 

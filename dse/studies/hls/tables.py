@@ -11,6 +11,7 @@ from rich.table import Table
 from design.core import Status
 from dse.studies.hls.checked import Checked
 from dse.studies.hls.findings import Findings
+from dse.studies.hls.loop import said_in_words
 
 Rows = tuple[list[str], list[list[str]]]  # headings, cells
 
@@ -58,6 +59,8 @@ def print_tables(console: Console, found: Findings, note: str) -> None:
         console.print(_table(check_table(found.checked), ("status",)))
         if found.checked.error is not None:
             print(f"Median error of the estimated cycles: {found.checked.error:.1%}")
+    if found.bought is not None:
+        print("\n".join(textwrap.fill(words, 118) for words in said_in_words(found.bought)))
     print(f"{textwrap.fill(found.description, 118)}\n")
     if note:
         print(f"{textwrap.fill(note, 118)}\n")

@@ -1,0 +1,52 @@
+"""The augmentation file of a run: every label that was bought, with where it comes from and why it was bought."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from cost_model.corpus.bought import BoughtLabel, augmentation_text
+
+from design.core import Batch, Evaluation, Status
+from design.hls import points_of
+from dse.active.search import Wish
+from dse.run_directory import write_whole
+from dse.studies.hls.problem import HlsProblem
+from evaluators.truth.base import labels as tells
+
+BOOK = "augmentation.json"
+RESOURCES = ("lut", "ff", "dsp", "bram")
+
+
+class AugmentationBook:
+    """Writes `path` anew after each label, so that it is whole at any moment. `truth` is whose word the labels are.
+    A design that FAILED is no label."""
+
+    def __init__(self, path: Path, problem: HlsProblem, truth: str) -> None:
+        self._path, self._problem, self._truth = path, problem, truth
+
+    def write(self, wishes: Sequence[Wish], answers: Evaluation) -> None:
+        """All labels so far, in the order in which they came. Raises OSError where the file cannot be written."""
+        rows = np.flatnonzero(tells(answers)).tolist()
+        if not rows:
+            return
+        kernel, target = self._problem.kernel, self._problem.target
+        points = points_of(kernel, Batch.concat([wishes[row].batch for row in rows]))
+        found = []
+        for row, point in zip(rows, points, strict=True):
+            said = {name: float(values[row]) for name, values in answers.metrics.items()}
+            found.append(
+                BoughtLabel(
+                    point=point,
+                    cycles=said["cycles"],
+                    counts={name: said[name] for name in RESOURCES},
+                    shares={name: said[f"{name}_share"] for name in RESOURCES},
+                    valid=bool(answers.status[row] == Status.OK),
+                    reason=str(answers.reason[row]),
+                    truth=self._truth,
+                    key=wishes[row].key.hex(),
+                    why=wishes[row].why,
+                )
+            )
+        write_whole(self._path, augmentation_text(kernel, target, found))

@@ -1,0 +1,156 @@
+"""What there is to say of an active loop: who scored what, what was bought and why, and how well it was foretold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from design.core import Batch, Evaluation, Objective, Status
+from design.metrics import metric_unit
+from dse.active.fresh import Fresh, fresh_labels
+from dse.active.run import PREDICTED, TIERS, WISH
+from dse.archive import objective_values
+from dse.report.figures import Picture
+from dse.store import Store
+from evaluators.scoring.figures import LEVEL
+
+Rows = tuple[list[str], list[list[str]]]  # headings, cells
+
+
+@dataclass(frozen=True)
+class Bought:
+    """n designs in the order in which their labels came: how they read, `whys` (`Wish.why`) and the truth's `answers`.
+    `fresh` by objective; `expected` are designs that were not bought (see `ActiveRun`), `tiers` counts scored rows by
+    who said the first objective."""
+
+    objectives: Sequence[Objective]
+    texts: list[str]
+    whys: list[Mapping[str, Any]]
+    answers: Evaluation
+    fresh: Mapping[str, Fresh]
+    expected: list[Mapping[str, Any]]
+    tiers: Mapping[str, int]
+
+
+def bought_of(store: Store, objectives: Sequence[Objective], decode: Any) -> Bought | None:
+    """Of a run's store; None where it bought nothing. `decode` makes a batch of genomes."""
+    stored = store.answers(0)
+    notes = {store.facts[name]["key"]: store.facts[name]["why"] for name in store.facts if name.startswith(WISH)}
+    if stored is None or not notes:
+        return None
+    batch: Batch = decode(stored.genomes)
+    whys = [notes[key.hex()] for key in stored.keys]
+    return Bought(
+        objectives=objectives,
+        texts=[batch.schema.text(batch, row) for row in range(len(batch))],
+        whys=whys,
+        answers=stored.evaluation,
+        fresh={o.metric: fresh_labels(whys, stored.evaluation, o.metric) for o in objectives},
+        expected=store.facts.get(PREDICTED, {"designs": []})["designs"],
+        tiers=store.facts.get(TIERS, {}),
+    )
+
+
+def said_in_words(found: Bought) -> list[str]:
+    """Who was asked what, and how well labels were foretold: a sentence each."""
+    tiers = ", ".join(f"{count:,} by {who}" for who, count in found.tiers.items())
+    words = [f"{len(found.whys)} designs were bought. Designs were scored {tiers or 'by nobody'}."]
+    for metric, fresh in found.fresh.items():
+        if fresh.error is not None:
+            held, stated = fresh.held
+            words.append(
+                f"Labels of {metric} before they were known: median error {fresh.error:.1%}, {held} of {stated} in "
+                f"their {LEVEL:.0%} intervals."
+            )
+    if found.expected:
+        words.append(f"{len(found.expected)} designs that were not bought are expected on the front.")
+    return words
+
+
+def label_table(found: Bought) -> Rows:
+    """The labels: what each was bought for, what had been said of it, and what the truth was."""
+    names = [o.metric for o in found.objectives]
+    headings = ["#", "model", "expected gain", "sound"]
+    for name in names:
+        headings += [name, "was expected"]
+    rows = []
+    for row, why in enumerate(found.whys):
+        gain = why["expected_gain"]
+        cells = [str(row + 1), str(why["version"]), "first" if gain is None else f"{gain:.2%}", f"{why['sound']:.0%}"]
+        for name in names:
+            said = why["said"].get(name)
+            cells += [_number(found.answers.metrics[name][row]), "-" if said is None else _expected(said)]
+        status = Status(int(found.answers.status[row]))
+        cells.append("OK" if status is Status.OK else str(found.answers.reason[row])[:60])
+        rows.append([*cells, found.texts[row]])
+    return [*headings, "status", "design"], rows
+
+
+def loop_pictures(found: Bought, folder: Path) -> Iterator[Picture]:
+    """The front with what is expected beyond it, and the calibration of fresh labels."""
+    from dse.report.pictures.fresh_labels import fresh_labels_picture
+    from dse.report.pictures.loop_front import loop_front_picture
+
+    names, signs = [o.metric for o in found.objectives], [o.sign for o in found.objectives]
+    if len(names) > 1:
+        values = objective_values(found.answers, found.objectives)
+        counts = (found.answers.status == Status.OK) & np.isfinite(values.sum(axis=1))
+        values = values[counts]
+        from moocore import is_nondominated
+
+        front = is_nondominated(values * np.array(signs)) if len(values) else np.zeros(0, dtype=bool)
+        expected = [one["said"] for one in found.expected if all(name in one["said"] for name in names)]
+        medians = np.array([[said[name]["median"] for name in names] for said in expected]).reshape(-1, len(names))
+        ends = [[said[name]["interval"] for name in names] for said in expected]
+        interval = np.array(ends, dtype=np.float64).reshape(-1, len(names), 2)
+        units = [metric_unit(name) for name in names]
+        svg = loop_front_picture(values, front, medians, interval, names, units, signs, folder)
+        text = (
+            f"Full marks are designs that were bought; hollow ones were not, bars are their {LEVEL:.0%} intervals: the "
+            "model expects them on the front, and only the tool can tell."
+        )
+        yield Picture("loop_front", svg, "Designs that were bought and designs that the model expects", text)
+    shown = [name for name in names if found.fresh[name].known.any()][:3]
+    if shown:
+        fresh = found.fresh
+        svg = fresh_labels_picture(
+            shown,
+            {name: fresh[name].truth for name in shown},
+            {name: fresh[name].said for name in shown},
+            {name: fresh[name].low for name in shown},
+            {name: fresh[name].high for name in shown},
+            LEVEL,
+            fresh[shown[0]].version,
+            folder,
+        )
+        text = (
+            "What the model had said of each design just before its label was bought. On the right, how many of these "
+            "labels lie in intervals of each level: on the diagonal, intervals hold what they promise."
+        )
+        yield Picture("fresh_labels", svg, "Fresh labels against what was expected, and the calibration curve", text)
+
+
+def loop_summary(found: Bought) -> dict[str, Any]:
+    """For programs."""
+    errors = {name: {"median_ape": f.error, "held": f.held[0], "of": f.held[1]} for name, f in found.fresh.items()}
+    labels = [
+        {"design": text, "why": dict(why), "status": Status(int(found.answers.status[row])).name}
+        for row, (text, why) in enumerate(zip(found.texts, found.whys, strict=True))
+    ]
+    return {"tiers": dict(found.tiers), "fresh_labels": errors, "labels": labels, "expected": found.expected}
+
+
+def _expected(said: Mapping[str, Any]) -> str:
+    low, high = said["interval"]
+    ends = "" if low is None or high is None else f" ({_number(low)} to {_number(high)})"
+    return f"{_number(said['median'])}{ends}"
+
+
+def _number(value: float | None) -> str:
+    if value is None or not np.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
