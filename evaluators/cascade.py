@@ -12,9 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from cost_model.hls.adapt import features
 from cost_model.tables.validity import Validity, learn_validity
@@ -84,6 +86,7 @@ class Cascade:
         if self._validity is not None:
             values[VALID] = self._validity.probability(self.kernel, batch, expected)
             source[VALID] = np.full(len(batch), f"{self.name}/{self.version}")
+        values[VALID] = values[VALID] * fitting(values[UTILISATION], interval[UTILISATION], self.target, high.level)
         interval[VALID] = np.tile([0.0, 1.0], (len(batch), 1))  # one design is valid or not
         fault = faults(self.kernel, batch.columns)
         spent = time.process_time() - begin
@@ -121,6 +124,19 @@ class Cascade:
         table = np.nan_to_num(np.stack([values[f"{name}_share"] for name in names]))
         most = np.choose(np.argmax(table, axis=0), [source[name] for name in names]) if table.size else source[names[0]]
         return {f"{name}_share": source[name] for name in names} | {UTILISATION: most}
+
+
+def fitting(share: Floats, interval: Floats, target: Target, level: float) -> Floats:
+    """(n,) how likely designs are to take less than is usable of the device, given the median of their largest `share`
+    and its interval (n, 2): normal in the logarithm on either side. 1 where the share is unknown."""
+    usable = target.device.usable
+    with np.errstate(all="ignore"):
+        way, room = np.log(interval / share[:, None]), np.log(usable / share)
+    side = np.where(room > 0, way[:, 1], -way[:, 0]) / NormalDist().inv_cdf((1 + level) / 2)
+    with np.errstate(all="ignore"):
+        scores = np.where(side > 0, room / side, np.sign(room) * np.inf)
+    found: Floats = np.where(np.isfinite(share) & (share > 0), ndtr(scores), 1.0)
+    return found
 
 
 def rows_of(kernel: Kernel, batch: Batch, estimated: Evaluation) -> Floats:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from design.core import Batch, Bools, Evaluation, Genomes, Ints, Objective, gather
+from design.core import Batch, Bools, Evaluation, Floats, Genomes, Ints, Objective, Rows, gather
 from dse.active.acquisition import Belief
 from dse.active.belief import believed
 from dse.engine import Effort, Enumeration, make_search
@@ -17,6 +17,7 @@ from dse.space import Space
 from evaluators.base import Evaluator
 
 ASKED_WITH = 0
+NEIGHBOURS = 0.15  # mean difference of columns, as shares of what they span, up to which designs are much alike
 WHOLE = 20_000  # designs of a space that is scored as a whole
 
 
@@ -40,6 +41,23 @@ class Pool:
     def row(self, key: bytes) -> int | None:
         """Of a design, None where it is not here."""
         return self._row.get(key)
+
+    def unlike(self, rows: Rows, keys: Sequence[bytes]) -> Floats:
+        """(n,) in 0 .. 1, how little the designs of some rows are like any of those with these keys, in what they are
+        and in what is believed of them: what a label says of its neighbours is known to the next version only."""
+        found = np.ones(len(rows))
+        others = [row for key in keys if (row := self._row.get(key)) is not None]
+        if not others or self.belief is None:
+            return found
+        middle = np.median(self.belief.draws, axis=1)
+        columns = [self.batch.columns[column.name].reshape(len(self), -1) for column in self.batch.schema.columns]
+        places = np.log2(1.0 + np.abs(np.concatenate(columns, axis=1)))
+        places /= np.maximum(np.ptp(places, axis=0), 1e-9)
+        for other in others:
+            apart = np.abs(places[rows] - places[other]).mean(axis=1) / NEIGHBOURS
+            told = middle[rows] - middle[other]
+            found *= 1 - np.exp(-(apart**2 + (told**2).sum(axis=1)) / 2)
+        return found
 
     def rescored(self, evaluator: Evaluator, kept: Bools) -> None:
         """Answers and beliefs of another version, of the designs that are `kept` (n,)."""

@@ -26,6 +26,7 @@ from dse.space import Space
 from evaluators.base import Evaluator
 
 MOST_KEPT = 5_000  # unlabelled designs that are scored again by a new version, the most promising
+LIKELY = 0.5  # of the likeliest design: as sound as that, it is believed to be on the front
 CALM = 2  # versions in a row that must expect little before a search ends by itself
 
 
@@ -77,6 +78,7 @@ class ActiveSearch:
         self._pending: dict[bytes, Wish] = {}
         self._front: Floats = np.empty((0, len(objectives)))  # of sound labels, as logarithms
         self._calm = 0
+        self._asked: list[bytes] = []  # of this version
         self._gains: list[float] = []  # expected, of this version's wishes, as shares of the hypervolume
 
     @property
@@ -102,6 +104,7 @@ class ActiveSearch:
             wish = self._wish_of(int(rng.choice(rows)), math.inf)
         else:
             wish = self._best_of(rows)
+        self._asked.append(wish.key)
         self.expect(wish)
         return wish
 
@@ -109,6 +112,7 @@ class ActiveSearch:
         assert self.pool.belief is not None
         belief, corner = _of(self.pool.belief, rows), self._corner()
         gains = expected_gain(belief, self._front, self._on_their_way(), corner)
+        gains *= self.pool.unlike(rows, self._asked)
         # Where nothing is expected to help, the one that is likeliest to count.
         best = int(np.argmax(gains if gains.max() > 0 else belief.sound))
         there = hypervolume(self._front, corner)
@@ -162,7 +166,7 @@ class ActiveSearch:
             if self._calm == CALM:
                 self.ended = f"no design is expected to add {self.plan.least_gain:g} of the hypervolume any more"
                 return
-        self.version, self._gains = due, []
+        self.version, self._gains, self._asked = due, [], []
         # Of the labels up to a round number: what was heard since then must not matter to a run that goes on.
         seen = due * every
         self.model = self._learned(seen)
@@ -201,11 +205,17 @@ class ActiveSearch:
         return kept
 
     def _corner(self) -> Floats:
-        """The reference that hypervolume is measured up to: beyond all that is known and believed."""
-        belief = self.pool.belief
-        middle = np.empty((0, len(self.objectives))) if belief is None else np.median(belief.draws, axis=1)
-        points = np.concatenate([self._front, middle])
-        return reference(points) if len(points) else np.zeros(len(self.objectives))
+        """The reference that hypervolume is measured up to: a little beyond the worst values of the front that is known
+        and believed. Further off, the ends of the front would count for more than all between them."""
+        points = self._front
+        if (belief := self.pool.belief) is not None and len(belief):
+            likely = belief.sound >= LIKELY * belief.sound.max()
+            points = np.concatenate([points, np.median(belief.draws[likely], axis=1)])
+        if not len(points):
+            return np.zeros(len(self.objectives))
+        from moocore import is_nondominated
+
+        return reference(points[is_nondominated(points)])
 
     def _on_their_way(self) -> Belief:
         belief = self.pool.belief

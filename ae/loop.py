@@ -1,0 +1,142 @@
+"""The race of loops: every method on every kernel with every seed, each point done once and kept."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ae.race import METHODS, Course, distances, raced
+from cost_model.tables.alone import KINDS
+from design.errors import InputError
+from dse.report.repeat import revision
+from dse.run_directory import write_whole
+from evaluators.alone import AlonePredictor
+from evaluators.cascade import CascadePredictor
+from evaluators.estimate import EstimatePredictor
+from evaluators.faults import in_one_line
+from evaluators.predictor import Predictor
+from evaluators.shipped import language_model, with_intervals
+from frontends.hls_results import read_results
+
+POINTS = "points"  # a file a point, in the experiment's folder
+Point = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Race:
+    """What is run: kernels of a data set, by one tool, with each seed, for at most `budget` tool runs."""
+
+    data: Path
+    tool: str
+    kernels: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    budget: int
+    out: Path
+
+    def path(self, kernel: str, method: str, seed: int) -> Path:
+        """Where a point is kept."""
+        words = method.replace(",", "").replace(" ", "-")
+        return self.out / POINTS / f"{self.tool}.{kernel}.{words}.{self.budget}.{seed}.json"
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Points that one worker does, one after another: methods that learn with the same predictor, on one kernel."""
+
+    race: Race
+    kernel: str
+    methods: tuple[str, ...]
+
+    def left(self) -> Iterator[tuple[str, int]]:
+        """Method and seed of points not done yet."""
+        for method in self.methods:
+            for seed in self.race.seeds:
+                if not self.race.path(self.kernel, method, seed).exists():
+                    yield method, seed
+
+
+def predictor_of(name: str) -> Predictor | None:
+    """What a method learns with. Raises InputError where PyTorch is needed and not installed."""
+    if name in KINDS:
+        return AlonePredictor(name)
+    if name == "estimate":
+        return CascadePredictor(None, EstimatePredictor())
+    if name == "lm":
+        return CascadePredictor(with_intervals(language_model(None), None), EstimatePredictor())
+    return None
+
+
+def run_race(race: Race, workers: int, say: Callable[[str], None]) -> list[Point]:
+    """All points of a race; those that are there already are not done again. A point that goes wrong is left out and
+    told of. Raises InputError for a kernel that is not there or has no valid design, and for one whose family the
+    predictor of a method has learned from."""
+    _check(race)
+    legs = [leg for leg in _legs(race) if next(leg.left(), None) is not None]
+    left = sum(len(list(leg.left())) for leg in legs)
+    whole = len(race.kernels) * len(race.methods) * len(race.seeds)
+    say(f"{whole} points, {whole - left} of them done before")
+    begin, done = time.monotonic(), 0
+    if legs:
+        (race.out / POINTS).mkdir(parents=True, exist_ok=True)
+        context = multiprocessing.get_context("spawn")  # a worker's threads and memory are its own
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            futures = [pool.submit(_run, leg) for leg in legs]
+            for future in as_completed(futures):
+                for line in future.result():
+                    say(line)
+                done = left - sum(len(list(leg.left())) for leg in legs)
+                minutes = (time.monotonic() - begin) / max(done, 1) * (left - done) / 60
+                say(f"{whole - left + done} of {whole} points, about {minutes:.0f} min left")
+    paths = [race.path(k, m, s) for k in race.kernels for m in race.methods for s in race.seeds]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+
+
+def _check(race: Race) -> None:
+    for table in read_results(race.data, race.tool, race.kernels):
+        Course.of(table)
+        for name in {METHODS[method].predictor for method in race.methods}:
+            predictor = predictor_of(name)
+            if predictor is not None and predictor.fitted_on.saw(table.family, table.kernel.digest):
+                found = f"{table.name} is of a family that {predictor.name} ({name}) has learned from"
+                raise InputError("--kernels", found, "kernels that no method has seen")
+
+
+def _legs(race: Race) -> list[Leg]:
+    """The longest first, so that workers end together."""
+    kinds = {METHODS[method].predictor: None for method in race.methods}
+    return [
+        Leg(race, kernel, tuple(m for m in race.methods if METHODS[m].predictor == kind))
+        for kind in kinds
+        for kernel in race.kernels
+    ]
+
+
+def _run(leg: Leg) -> list[str]:
+    """Do the points of a leg. Returns what went wrong."""
+    race, wrong = leg.race, []
+    (table,) = read_results(race.data, race.tool, [leg.kernel])
+    course, predictor = Course.of(table), predictor_of(METHODS[leg.methods[0]].predictor)
+    for method, seed in leg.left():
+        began = time.process_time()
+        try:
+            rows = raced(course, METHODS[method], seed, race.budget, predictor)
+            adrs, share = distances(course, rows)
+        except Exception as error:  # one bad point does not stop the others
+            wrong.append(f"{leg.kernel}, {method}, seed {seed}: {in_one_line(error)}")
+            continue
+        about = {"kernel": leg.kernel, "tool": race.tool, "method": method, "seed": seed, "budget": race.budget}
+        curve = {"adrs": [a if a < float("inf") else None for a in adrs.tolist()], "hypervolume": share.tolist()}
+        spent = {"cpu_seconds": time.process_time() - began, "commit": revision()}
+        size = {"designs": len(table), "front": len(course.front), "rows": rows}
+        write_whole(race.path(leg.kernel, method, seed), json.dumps(about | size | curve | spent) + "\n")
+        last = f"{adrs[-1]:.1%}" if len(adrs) and adrs[-1] < float("inf") else "nothing valid"
+        print(f"{leg.kernel}, {method}, seed {seed}: ADRS {last} after {len(rows)} runs", file=sys.stderr, flush=True)
+    return wrong
