@@ -26,10 +26,12 @@ MODEL, STATE, CARD, FACTS = "model.safetensors", "training.safetensors", "data-c
 
 
 def train_as(settings: Settings, out: Path) -> int:
-    """Trains as the settings say. Returns an exit code. Raises InputError for an unusable recipe, base, data set
-    or directory, and where nothing is left to learn from."""
+    """Trains as the settings say. Returns an exit code. Raises InputError for an unusable recipe, base, data set,
+    file of bought labels or directory, and where nothing is left to learn from."""
+    from cost_model.corpus.bought import read_augmentation
     from cost_model.corpus.card import data_card
-    from cost_model.corpus.records import gather
+    from cost_model.corpus.joining import with_bought
+    from cost_model.corpus.records import forbidden_of, gather, refuse
     from cost_model.lm.bases import base_of
     from cost_model.lm.recipe import read_recipe
 
@@ -38,6 +40,9 @@ def train_as(settings: Settings, out: Path) -> int:
     recipe = read_recipe(Path(settings["recipe"]))
     base = base_of(recipe.backbone, settings["base-model"])
     corpus = gather(Path(settings["data"]))
+    if settings["augmentation"]:
+        corpus = with_bought(corpus, [read_augmentation(Path(name)) for name in settings["augmentation"]])
+        refuse(corpus, forbidden_of(Path(settings["data"]), corpus.split))
     families = {record.family for record in corpus.records}
     if odd := sorted(set(recipe.validation) - families):
         raise InputError(f"{settings['recipe']}, validation", f"names {odd[0]}", f"families of {settings['data']}")

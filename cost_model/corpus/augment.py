@@ -39,7 +39,7 @@ def augmented(record: Record, seed: int, ways: Sequence[str] = tuple(REWRITES)) 
         other = same_kernel(kernel, REWRITES[way](kernel, rng))
         kernel = kernel if other is None else other
     ancestors = dict.fromkeys((record.digest, *record.likenesses, *record.ancestors))
-    return Record(_with_kernel(record.table, kernel), record.fidelity, tuple(ancestors))
+    return Record(_with_kernel(record.table, kernel), record.fidelity, tuple(ancestors), record.bought_from)
 
 
 def same_kernel(parent: Kernel, said: Rewritten) -> Kernel | None:

@@ -38,6 +38,7 @@ def data_card(corpus: Corpus, source: str = HLSYN) -> str:
         *(f"  {who}: {_count(corpus, fidelity)}" for fidelity, who in SAID_BY.items()),
         f"  Records made from others by rewriting, with their labels: {sum(bool(r.ancestors) for r in corpus.records)}",
         "  Cycles and counts are as the tool's table has them. Where it has no cycles they are not known, never 0.",
+        *_bought(corpus),
         "",
         f"Held out, in all tool versions: {', '.join(corpus.split.families)}",
         f"  {corpus.split.why}",
@@ -72,6 +73,15 @@ def _figures(records: Sequence[Record]) -> tuple[str, ...]:
 def _count(corpus: Corpus, fidelity: str) -> str:
     records = [record for record in corpus.records if record.fidelity == fidelity]
     return f"{len(records)} records, {sum(len(record.table) for record in records)} designs"
+
+
+def _bought(corpus: Corpus) -> list[str]:
+    """A line a file of labels that were bought and do not come from the source; nothing where there are none."""
+    records = [record for record in corpus.records if record.bought_from]
+    return ["", "Bought labels, which are not of the source above"] * bool(records) + [
+        f"  {r.where}: {len(r.table)} designs of {r.name} ({r.tool}), said by {', '.join(r.bought_from)}"
+        for r in records
+    ]
 
 
 def _kernels(corpus: Corpus) -> dict[tuple[str, str], list[str]]:

@@ -23,11 +23,12 @@ TOOL, ESTIMATE = "tool", "estimate"  # fidelity: who made the labels
 class Record:
     """One kernel's designs with one tool's answers. `fidelity` says whether the tool itself or an estimate of it made
     them. `ancestors` are the digests and likenesses of the kernels that this one was made from, none of one that is
-    as it was read."""
+    as it was read. `bought_from` names who said bought labels, as name/version, and nobody for a data set's."""
 
     table: KernelTable
     fidelity: str = TOOL
     ancestors: tuple[str, ...] = ()
+    bought_from: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
