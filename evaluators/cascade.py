@@ -16,7 +16,6 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from cost_model.hls.adapt import features
 from cost_model.tables.validity import Validity, learn_validity
@@ -129,6 +128,8 @@ class Cascade:
 def fitting(share: Floats, interval: Floats, target: Target, level: float) -> Floats:
     """(n,) how likely designs are to take less than is usable of the device, given the median of their largest `share`
     and its interval (n, 2): normal in the logarithm on either side. 1 where the share is unknown."""
+    from scipy.special import ndtr
+
     usable = target.device.usable
     with np.errstate(all="ignore"):
         way, room = np.log(interval / share[:, None]), np.log(usable / share)

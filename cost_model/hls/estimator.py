@@ -41,7 +41,7 @@ class Estimator:
 def valid_probability(constants: HlsConstants, code: Floats, utilisation: Floats, usable: float) -> Floats:
     """That the tool gets through (the more unrolled operations, the less likely) and that the design, whose largest
     share of the device is estimated as `utilisation`, takes less than `usable` of it. (n,) each."""
-    from scipy.special import expit, ndtr  # type: ignore[import-untyped]
+    from scipy.special import expit, ndtr
 
     through = expit(constants.tool_slope * (constants.tool_size - np.log2(np.maximum(code, 1.0))))
     fits = ndtr(np.log2(usable / np.maximum(utilisation, 1e-9)) / constants.share_spread)

@@ -68,7 +68,7 @@ def fit(
 ) -> HlsConstants:
     """Constants `names` moved within their bounds so that residuals of `metrics` get small. Raises ValueError where
     there is nothing to fit on."""
-    from scipy.optimize import least_squares  # type: ignore[import-untyped]
+    from scipy.optimize import least_squares
 
     if not samples:
         raise ValueError("nothing to fit on")

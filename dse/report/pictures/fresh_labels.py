@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
-from scipy.special import erfinv  # type: ignore[import-untyped]
+from scipy.special import erfinv
 
 from design.core import Floats, Ints
 from dse.report.pictures.loop_front import frame_of

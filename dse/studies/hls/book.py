@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from cost_model.corpus.bought import BoughtLabel, augmentation_text
 
-from design.core import Batch, Evaluation, Status
+from cost_model.corpus.bought import BoughtLabel, augmentation_text
+from design.core import Batch, Evaluation
 from design.hls import points_of
 from dse.active.search import Wish
 from dse.run_directory import write_whole
@@ -42,7 +42,7 @@ class AugmentationBook:
                     cycles=said["cycles"],
                     counts={name: said[name] for name in RESOURCES},
                     shares={name: said[f"{name}_share"] for name in RESOURCES},
-                    valid=bool(answers.status[row] == Status.OK),
+                    valid=bool(answers.violation["tool"][row] == 0.0),
                     reason=str(answers.reason[row]),
                     truth=self._truth,
                     key=wishes[row].key.hex(),
