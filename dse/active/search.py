@@ -69,6 +69,7 @@ class ActiveSearch:
         self.space, self.learner, self.objectives, self.effort, self.plan = space, learner, objectives, effort, plan
         self.pool = Pool(space, objectives, effort.seed)
         self.version = -1  # of the model; none yet
+        self._seen = 0  # labels that it has learned from
         self.renewed = False  # whether the last wish was the first of a new version
         self.scored: Counter[str] = Counter()  # rows, by who said the first objective
         self.ended: str | None = None
@@ -77,9 +78,8 @@ class ActiveSearch:
         self._keys: set[bytes] = set()  # labelled, or on their way
         self._pending: dict[bytes, Wish] = {}
         self._front: Floats = np.empty((0, len(objectives)))  # of sound labels, as logarithms
-        self._calm = 0
-        self._asked: list[bytes] = []  # of this version
-        self._gains: list[float] = []  # expected, of this version's wishes, as shares of the hypervolume
+        self._order: list[bytes] = []  # of labels, as they were heard of
+        self._gains: dict[int, float] = {}  # the most that a version expected of a design, as a share
 
     @property
     def labels(self) -> int:
@@ -104,7 +104,6 @@ class ActiveSearch:
             wish = self._wish_of(int(rng.choice(rows)), math.inf)
         else:
             wish = self._best_of(rows)
-        self._asked.append(wish.key)
         self.expect(wish)
         return wish
 
@@ -112,16 +111,18 @@ class ActiveSearch:
         assert self.pool.belief is not None
         belief, corner = _of(self.pool.belief, rows), self._corner()
         gains = expected_gain(belief, self._front, self._on_their_way(), corner)
-        gains *= self.pool.unlike(rows, self._asked)
+        gains *= self.pool.unlike(rows, [*self._order[self._seen :], *self._pending])
         # Where nothing is expected to help, the one that is likeliest to count.
         best = int(np.argmax(gains if gains.max() > 0 else belief.sound))
         there = hypervolume(self._front, corner)
         share = float(gains.max()) / there if there > 0 else math.inf
-        self._gains.append(share)
         return self._wish_of(int(rows[best]), share)
 
     def expect(self, wish: Wish) -> None:
-        """A design is on its way, wished for now or in an earlier sitting."""
+        """A design is on its way, wished for now or in an earlier sitting. Of one that was answered in an earlier
+        sitting, this comes before `hear`."""
+        gain, version = wish.why["expected_gain"], wish.why["version"]
+        self._gains[version] = max(self._gains.get(version, 0.0), math.inf if gain is None else gain)
         self._keys.add(wish.key)
         self._pending[wish.key] = wish
 
@@ -129,6 +130,7 @@ class ActiveSearch:
         """The truth's word on a design, one row."""
         self._pending.pop(key, None)
         self._keys.add(key)
+        self._order.append(key)
         self._designs.append(design)
         self._answers.append(answer)
         if answer.status[0] == Status.OK:
@@ -161,14 +163,13 @@ class ActiveSearch:
         due = self.labels // every if every else 0
         if self.version >= due:
             return
-        if self._gains:
-            self._calm = self._calm + 1 if max(self._gains) < self.plan.least_gain else 0
-            if self._calm == CALM:
-                self.ended = f"no design is expected to add {self.plan.least_gain:g} of the hypervolume any more"
-                return
-        self.version, self._gains, self._asked = due, [], []
+        lately = [self._gains[version] for version in sorted(self._gains)[-CALM:]]
+        if len(lately) == CALM and max(lately) < self.plan.least_gain:
+            self.ended = f"no design is expected to add {self.plan.least_gain:g} of the hypervolume any more"
+            return
+        self.version = due
         # Of the labels up to a round number: what was heard since then must not matter to a run that goes on.
-        seen = due * every
+        self._seen = seen = due * every
         self.model = self._learned(seen)
         self.pool.rescored(self.model, self._kept())
         self.pool.widen(self.model, self._effort(), self.plan.generations, self._starts(seen))
