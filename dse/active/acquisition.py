@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from design.core import Bools, Floats
+from design.core import Bools, Floats, Rows
 
 BEYOND = 0.1  # of the span: how far behind the worst point the reference lies
 DIRECTIONS = 256  # by which hypervolume is measured with three objectives and more
@@ -20,13 +20,24 @@ DIRECTIONS = 256  # by which hypervolume is measured with three objectives and m
 
 @dataclass(frozen=True)
 class Belief:
-    """Of n designs: `draws` (n, k, objectives), minimised, and `sound` (n,), the probability that a design counts."""
+    """Of n designs: `draws` (n, k, objectives) and their `middle` (n, objectives), minimised, and `sound` (n,), the
+    probability that a design counts."""
 
     draws: Floats
+    middle: Floats
     sound: Floats
 
     def __len__(self) -> int:
         return len(self.draws)
+
+    def take(self, rows: Rows) -> Belief:
+        """Of the given rows."""
+        return Belief(self.draws[rows], self.middle[rows], self.sound[rows])
+
+    @property
+    def plain(self) -> Belief:
+        """The same without doubt about the objectives: the middle is the only draw."""
+        return Belief(self.middle[:, None], self.middle, self.sound)
 
 
 def reference(points: Floats) -> Floats:

@@ -12,7 +12,6 @@ from design.metrics import metric_unit, metric_values
 from dse.active.acquisition import Belief
 
 DRAWS = 16
-BOLDNESS = 1.0
 VALID = "valid_probability"
 UNLIKELY = 0.25  # times as sound is a design whose median breaks a constraint
 SMALLEST = {"cycles": 1.0, "count": 1.0, "share": 1e-4}  # by unit: less than that is as good as that
@@ -38,10 +37,10 @@ def believed(answer: Evaluation, batch: Batch, objectives: Sequence[Objective], 
     known = np.isfinite(middle.sum(axis=1))
     middle = np.where(known[:, None], middle, 0.0)
     wide = np.stack([_spread(answer, objective) for objective in objectives], axis=1)
-    draws = middle[:, None] + BOLDNESS * wide[:, None] * _normals(batch, seed, len(objectives))
+    draws = middle[:, None] + wide[:, None] * _normals(batch, seed, len(objectives))
     sound = np.where(known & (answer.status != Status.FAILED), answer.metrics.get(VALID, np.ones(len(answer))), 0.0)
     sound = np.where(answer.status == Status.INFEASIBLE, UNLIKELY * sound, sound)
-    return Belief(draws, np.nan_to_num(sound))
+    return Belief(draws, middle, np.nan_to_num(sound))
 
 
 def _spread(answer: Evaluation, objective: Objective) -> Floats:

@@ -49,7 +49,7 @@ class Pool:
         others = [row for key in keys if (row := self._row.get(key)) is not None]
         if not others or self.belief is None:
             return found
-        middle = np.median(self.belief.draws, axis=1)
+        middle = self.belief.middle
         columns = [self.batch.columns[column.name].reshape(len(self), -1) for column in self.batch.schema.columns]
         places = np.log2(1.0 + np.abs(np.concatenate(columns, axis=1)))
         places /= np.maximum(np.ptp(places, axis=0), 1e-9)

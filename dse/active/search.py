@@ -27,6 +27,7 @@ from evaluators.base import Evaluator
 
 MOST_KEPT = 5_000  # unlabelled designs that are scored again by a new version, the most promising
 LIKELY = 0.5  # of the likeliest design: as sound as that, it is believed to be on the front
+BOLD = 3  # of so many designs, one is chosen by draws, which dare more; the others by medians, which are right sooner
 CALM = 2  # versions in a row that must expect little before a search ends by itself
 
 
@@ -109,8 +110,10 @@ class ActiveSearch:
 
     def _best_of(self, rows: Rows) -> Wish:
         assert self.pool.belief is not None
-        belief, corner = _of(self.pool.belief, rows), self._corner()
-        gains = expected_gain(belief, self._front, self._on_their_way(), corner)
+        belief, pending, corner = self.pool.belief.take(rows), self._on_their_way(), self._corner()
+        if (len(self._order) + len(self._pending)) % BOLD != BOLD - 1:
+            belief, pending = belief.plain, pending.plain
+        gains = expected_gain(belief, self._front, pending, corner)
         gains *= self.pool.unlike(rows, [*self._order[self._seen :], *self._pending])
         # Where nothing is expected to help, the one that is likeliest to count.
         best = int(np.argmax(gains if gains.max() > 0 else belief.sound))
@@ -199,7 +202,7 @@ class ActiveSearch:
         belief = self.pool.belief
         if belief is None or self.pool.whole or len(self.pool) <= MOST_KEPT:
             return np.ones(len(self.pool), dtype=bool)
-        gains = expected_gain(belief, self._front, _of(belief, np.arange(0)), self._corner())
+        gains = expected_gain(belief, self._front, belief.take(np.arange(0)), self._corner())
         order = np.lexsort((-belief.sound, -gains))
         kept = np.zeros(len(self.pool), dtype=bool)
         kept[order[:MOST_KEPT]] = True
@@ -211,7 +214,7 @@ class ActiveSearch:
         points = self._front
         if (belief := self.pool.belief) is not None and len(belief):
             likely = belief.sound >= LIKELY * belief.sound.max()
-            points = np.concatenate([points, np.median(belief.draws[likely], axis=1)])
+            points = np.concatenate([points, belief.middle[likely]])
         if not len(points):
             return np.zeros(len(self.objectives))
         from moocore import is_nondominated
@@ -222,7 +225,7 @@ class ActiveSearch:
         belief = self.pool.belief
         assert belief is not None
         rows = [row for key in self._pending if (row := self.pool.row(key)) is not None]
-        return _of(belief, np.array(rows, dtype=np.int64))
+        return belief.take(np.array(rows, dtype=np.int64))
 
     def _wish_of(self, row: int, share: float) -> Wish:
         belief, answers = self.pool.belief, self.pool.answers
@@ -245,10 +248,6 @@ class ActiveSearch:
             },
         }
         return Wish(self.pool.keys[row], self.pool.genomes[[row]], self.pool.batch.take(np.array([row])), why)
-
-
-def _of(belief: Belief, rows: Rows) -> Belief:
-    return Belief(belief.draws[rows], belief.sound[rows])
 
 
 def _number(value: float) -> float | None:
