@@ -190,14 +190,14 @@ class ActiveSearch:
 
     def _kept(self) -> Bools:
         """(n,) which designs of the pool the next version is to score: all of a whole space, else those that were
-        bought and the most promising."""
+        bought or are on their way, and the most promising of the others."""
         belief = self.pool.belief
         if belief is None or self.pool.whole or len(self.pool) <= MOST_KEPT:
             return np.ones(len(self.pool), dtype=bool)
+        kept: Bools = np.array([key in self._keys for key in self.pool.keys], dtype=bool)
         gains = expected_gain(belief, self._front, _of(belief, np.arange(0)), self._corner())
         order = np.lexsort((-belief.sound, -gains))
-        kept = np.zeros(len(self.pool), dtype=bool)
-        kept[order[:MOST_KEPT]] = True
+        kept[order[~kept[order]][:MOST_KEPT]] = True
         return kept
 
     def _corner(self) -> Floats:
