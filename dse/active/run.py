@@ -103,8 +103,8 @@ class ActiveRun:
             self._wishes[wish.key] = wish
             self._free |= {wish.key} if note["free"] else set()
             self._paid += not note["free"]
+            self.search.expect(wish)
             if wish.key not in done:
-                self.search.expect(wish)
                 self._again.append(wish)
         self.search.scored.update(self.store.facts.get(TIERS, {}))
         steps = self.store.steps()

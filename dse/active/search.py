@@ -1,7 +1,8 @@
 """What to buy next, and what was learned from it: all decisions of the active loop, and none of its business.
 
 A search wishes for one design at a time and hears of answers in any order. What it decides follows from its seed and
-from the labels in the order in which it heard of them, so that a run goes on by telling it all of them again.
+from the labels in the order in which it heard of them, so that a run goes on by telling it all of its wishes and labels
+again.
 """
 
 from __future__ import annotations
@@ -76,8 +77,7 @@ class ActiveSearch:
         self._keys: set[bytes] = set()  # labelled, or on their way
         self._pending: dict[bytes, Wish] = {}
         self._front: Floats = np.empty((0, len(objectives)))  # of sound labels, as logarithms
-        self._calm = 0
-        self._gains: list[float] = []  # expected, of this version's wishes, as shares of the hypervolume
+        self._gains: dict[int, float] = {}  # by version, the most that a wish of it was expected to add, as a share
 
     @property
     def labels(self) -> int:
@@ -113,11 +113,12 @@ class ActiveSearch:
         best = int(np.argmax(gains if gains.max() > 0 else belief.sound))
         there = hypervolume(self._front, corner)
         share = float(gains.max()) / there if there > 0 else math.inf
-        self._gains.append(share)
         return self._wish_of(int(rows[best]), share)
 
     def expect(self, wish: Wish) -> None:
         """A design is on its way, wished for now or in an earlier sitting."""
+        gain, version = wish.why["expected_gain"], wish.why["version"]
+        self._gains[version] = max(self._gains.get(version, 0.0), math.inf if gain is None else gain)
         self._keys.add(wish.key)
         self._pending[wish.key] = wish
 
@@ -157,12 +158,11 @@ class ActiveSearch:
         due = self.labels // every if every else 0
         if self.version >= due:
             return
-        if self._gains:
-            self._calm = self._calm + 1 if max(self._gains) < self.plan.least_gain else 0
-            if self._calm == CALM:
-                self.ended = f"no design is expected to add {self.plan.least_gain:g} of the hypervolume any more"
-                return
-        self.version, self._gains = due, []
+        recent = [gain for version, gain in sorted(self._gains.items()) if version < due][-CALM:]
+        if len(recent) == CALM and max(recent) < self.plan.least_gain:
+            self.ended = f"no design is expected to add {self.plan.least_gain:g} of the hypervolume any more"
+            return
+        self.version = due
         # Of the labels up to a round number: what was heard since then must not matter to a run that goes on.
         seen = due * every
         self.model = self._learned(seen)
