@@ -203,7 +203,9 @@ class ActiveSearch:
     def _corner(self) -> Floats:
         """The reference that hypervolume is measured up to: beyond all that is known and believed."""
         belief = self.pool.belief
-        middle = np.empty((0, len(self.objectives))) if belief is None else np.median(belief.draws, axis=1)
+        nothing = np.empty((0, len(self.objectives)))
+        # Of designs that cannot count the draws may mean nothing.
+        middle = nothing if belief is None else np.median(belief.draws[belief.sound > 0], axis=1)
         points = np.concatenate([self._front, middle])
         return reference(points) if len(points) else np.zeros(len(self.objectives))
 
