@@ -25,7 +25,7 @@ from frontends.hls_results import KernelTable
 
 OBJECTIVES = (Objective("cycles", 1), Objective("utilisation", 1))
 FIRST = 10  # random designs that loops without a prior begin with
-SMALL = 5  # designs of an NSGA-II generation: of 5, 10, 20 and 40 the best after 60 runs, on kernels of training families
+SMALL = 5  # designs of an NSGA-II generation: of 5, 10, 20 and 40 the best after 60 runs, on training families
 EVERY = 5  # labels between two versions of a model
 
 

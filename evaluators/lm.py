@@ -58,7 +58,7 @@ class LmEvaluator(AtOnce):
         self.kernel, self.target = kernel, target
         self.taught: Taught | None = None
         self._known: dict[bytes, Floats] = {}  # what was read of designs, by seed and key
-        self.prompter = Prompter(kernel, target, fitted, checkpoint.recipe)
+        self.prompter = _roomy(Prompter(kernel, target, fitted, checkpoint.recipe))
         self.reader = Reader(checkpoint.model, Grammar(checkpoint.recipe.make_codec()), self.prompter.program)
         constants = self.prompter.estimator.constants.digest()
         self.version = f"{VERSION}({checkpoint.digest},{target.tool} constants {constants})"
@@ -77,7 +77,7 @@ class LmEvaluator(AtOnce):
     def shown(self, labels: Ints, count: int) -> LmEvaluator:
         """The same, with `count` labels (tokens,) behind the program. Raises InputError where they leave no room."""
         found = copy(self)
-        found._known, found.prompter = {}, self.prompter.behind(labels)
+        found._known, found.prompter = {}, _roomy(self.prompter.behind(labels))
         found.reader = Reader(self.reader.model, self.reader.grammar, found.prompter.program)
         digest = blake2b(labels.tobytes(), digest_size=4).hexdigest()
         found.version = f"{self.version[:-1]},{count} labels shown {digest})"
@@ -147,6 +147,12 @@ class LmEvaluator(AtOnce):
         for name, known_as in self._more.items():
             found[known_as] = confidences(FINER, said.reading.metrics[name], float(said.medians[name][0]))
         return found
+
+
+def _roomy(prompter: Prompter) -> Prompter:
+    """The same. Raises InputError where there is no room for a design: all of a kernel take as much."""
+    prompter.prompts({parameter.name: np.empty(0, dtype=np.int64) for parameter in prompter.kernel.parameters})
+    return prompter
 
 
 @dataclass(frozen=True)

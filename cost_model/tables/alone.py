@@ -17,6 +17,7 @@ FOREST, PROCESS = "extra-trees", "gaussian-process"
 KINDS = (FOREST, PROCESS)
 FEWEST = 2  # labels that it takes
 TREES = 100
+DECIMALS = 6  # of what a process says: products of matrices differ in the last digits by how many rows there are
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def _process(rows: Floats, targets: Floats, seed: int) -> Model:
 
     def said(features: Floats) -> Said:
         answers = [process.predict((features - middle) / wide, return_std=True) for process in processes]
-        return Said(np.stack([mean for mean, _ in answers], axis=1), np.stack([std for _, std in answers], axis=1))
+        mean, spread = (np.stack([answer[part] for answer in answers], axis=1) for part in (0, 1))
+        return Said(np.round(mean, DECIMALS), np.round(spread, DECIMALS))
 
     return said

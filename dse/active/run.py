@@ -137,8 +137,6 @@ class ActiveRun:
     def _take(self, design: Batch, answer: Evaluation) -> None:
         """A label, or word that there is none."""
         wish = self._wishes[key_bytes(design.schema.key(design))[0]]
-        if wish.key not in self._free and not called(answer)[0]:
-            self._paid -= 1  # the tool was never run
         number = self.archive.candidates
         wall, cpu = (past + now - begin for past, now, begin in zip(self._past, self._now(), self._begin, strict=True))
         self.store.add(number, np.array([number]), wish.genome, [wish.key], answer)
@@ -152,6 +150,8 @@ class ActiveRun:
         return time.monotonic(), self._cpu_s()
 
     def _hear(self, wish: Wish, answer: Evaluation, seconds: float) -> None:
+        if wish.key not in self._free and not called(answer)[0]:
+            self._paid -= 1  # the tool was never run
         self._answers.append((wish, answer))
         self.search.hear(wish.key, wish.batch, answer)
         self.archive.add(np.array([self.archive.candidates]), wish.genome, answer, seconds)

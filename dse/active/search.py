@@ -1,7 +1,8 @@
 """What to buy next, and what was learned from it: all decisions of the active loop, and none of its business.
 
 A search wishes for one design at a time and hears of answers in any order. What it decides follows from its seed and
-from the labels in the order in which it heard of them, so that a run goes on by telling it all of them again.
+from the labels in the order in which it heard of them, so that a run goes on by telling it all of its wishes and labels
+again.
 """
 
 from __future__ import annotations
@@ -166,8 +167,8 @@ class ActiveSearch:
         due = self.labels // every if every else 0
         if self.version >= due:
             return
-        lately = [self._gains[version] for version in sorted(self._gains)[-CALM:]]
-        if len(lately) == CALM and max(lately) < self.plan.least_gain:
+        recent = [gain for version, gain in sorted(self._gains.items()) if version < due][-CALM:]
+        if len(recent) == CALM and max(recent) < self.plan.least_gain:
             self.ended = f"no design is expected to add {self.plan.least_gain:g} of the hypervolume any more"
             return
         self.version = due
@@ -198,14 +199,14 @@ class ActiveSearch:
 
     def _kept(self) -> Bools:
         """(n,) which designs of the pool the next version is to score: all of a whole space, else those that were
-        bought and the most promising."""
+        bought or are on their way, and the most promising of the others."""
         belief = self.pool.belief
         if belief is None or self.pool.whole or len(self.pool) <= MOST_KEPT:
             return np.ones(len(self.pool), dtype=bool)
+        kept: Bools = np.array([key in self._keys for key in self.pool.keys], dtype=bool)
         gains = expected_gain(belief, self._front, belief.take(np.arange(0)), self._corner())
         order = np.lexsort((-belief.sound, -gains))
-        kept = np.zeros(len(self.pool), dtype=bool)
-        kept[order[:MOST_KEPT]] = True
+        kept[order[~kept[order]][:MOST_KEPT]] = True
         return kept
 
     def _corner(self) -> Floats:
@@ -213,7 +214,8 @@ class ActiveSearch:
         and believed. Further off, the ends of the front would count for more than all between them."""
         points = self._front
         if (belief := self.pool.belief) is not None and len(belief):
-            likely = belief.sound >= LIKELY * belief.sound.max()
+            # Of designs that cannot count, beliefs may mean nothing.
+            likely = (belief.sound > 0) & (belief.sound >= LIKELY * belief.sound.max())
             points = np.concatenate([points, belief.middle[likely]])
         if not len(points):
             return np.zeros(len(self.objectives))

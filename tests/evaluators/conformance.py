@@ -11,7 +11,7 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -26,28 +26,29 @@ SEED = 7
 NOT_COMPARED = "cost_s"  # how long an answer took is not the same twice
 
 
-def check_evaluator(evaluator: Evaluator, batch: Batch, intervals: bool = True) -> None:
+def check_evaluator(evaluator: Evaluator, batch: Batch, intervals: bool = True, speakers: Sequence[str] = ()) -> None:
     """All laws that need no bad candidate and no other process. `batch` has at least two rows. `intervals`: the
-    evaluator states one for each metric; one that learned and knows no uncertainty states none, as none is exact."""
+    evaluator states one for each metric; one that learned and knows no uncertainty states none, as none is exact.
+    `speakers` are others whose word it passes on as theirs."""
     for values in batch.columns.values():
         values.setflags(write=False)
     before = {name: values.tobytes() for name, values in batch.columns.items()}
     answer = evaluator.evaluate(batch, seed=SEED)
-    _form(evaluator, answer, len(batch))
+    _form(evaluator, answer, len(batch), speakers)
     assert set(answer.interval) == (set(answer.metrics) if intervals else set())
     _company(evaluator, batch, answer)
     _stream(evaluator, batch, answer)
     assert {name: values.tobytes() for name, values in batch.columns.items()} == before
 
 
-def check_spoiled(evaluator: Evaluator, batch: Batch, spoiled: Mapping[str, Any]) -> None:
+def check_spoiled(evaluator: Evaluator, batch: Batch, spoiled: Mapping[str, Any], speakers: Sequence[str] = ()) -> None:
     """Row 1 of a sound batch with `spoiled` columns is FAILED with a reason and no metrics; all else stays."""
     answer = evaluator.evaluate(batch, seed=SEED)
     columns = {name: values.copy() for name, values in batch.columns.items()}
     for name, value in spoiled.items():
         columns[name][1] = value
     bad = evaluator.evaluate(Batch(batch.schema, columns), seed=SEED)
-    _form(evaluator, bad, len(batch))
+    _form(evaluator, bad, len(batch), speakers)
     assert bad.status[1] == Status.FAILED and bad.reason[1], spoiled
     assert all(np.isnan(values[1]) for values in bad.metrics.values()), spoiled
     others = np.delete(np.arange(len(batch)), 1)
@@ -94,7 +95,7 @@ def assert_same(left: Evaluation, right: Evaluation) -> None:
     assert left.level == right.level
 
 
-def _form(evaluator: Evaluator, answer: Evaluation, rows: int) -> None:
+def _form(evaluator: Evaluator, answer: Evaluation, rows: int, speakers: Sequence[str] = ()) -> None:
     """One answer a row, declared metrics with units, violations >= 0, intervals around values, reasons, sources."""
     assert evaluator.name and evaluator.version and evaluator.metrics and all(evaluator.metrics.values())
     assert set(answer.metrics) == set(evaluator.metrics) == set(answer.source)
@@ -120,7 +121,8 @@ def _form(evaluator: Evaluator, answer: Evaluation, rows: int) -> None:
     assert np.array_equal(broken & ~failed, answer.status == Status.INFEASIBLE)
     assert 0 < answer.level < 1
     for name, values in answer.source.items():
-        assert all(evaluator.name in text and "/" in text for text in values.tolist()), name
+        names = (evaluator.name, *speakers)
+        assert all("/" in text and any(who in text for who in names) for text in values.tolist()), name
 
 
 def _company(evaluator: Evaluator, batch: Batch, answer: Evaluation) -> None:

@@ -1,0 +1,286 @@
+"""Evaluator `cascade` keeps the contract; its gate takes each word from who is to give it; labels teach validity."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cost_model.hls.store import read_fitted
+from cost_model.lm.examples import Prompter
+from design.core import Batch, Evaluation, Floats
+from design.hls import FLATTEN, TARGETS, Target
+from design.loop_nest import Kernel
+from evaluators.base import Evaluator
+from evaluators.cascade import Cascade, CascadePredictor
+from evaluators.estimate import EstimateEvaluator, EstimatePredictor
+from evaluators.hls_rows import UTILISATION
+from evaluators.lm import LmPredictor
+from evaluators.predictor import METRICS, VALID, FittedOn, Labelled
+from evaluators.scoring.figures import target as y_of
+from tests.cost_model.lm.small import untrained
+from tests.evaluators.conformance import assert_same, check_evaluator, check_other_process, check_spoiled
+from tests.evaluators.test_lm import KERNEL, TARGET, batch_of
+
+SPEAKERS = ("lm", "estimate")
+LM = LmPredictor(untrained())  # what it reads of a program is remembered
+INF = float("inf")
+
+
+class Counting:
+    """The estimate, that counts how often it was fitted to labels and how many rows it was asked about."""
+
+    name = "estimate"
+
+    def __init__(self) -> None:
+        self._inner = EstimatePredictor()
+        self.version, self.fitted_on = self._inner.version, self._inner.fitted_on
+        self.learned = self.rows = 0
+
+    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
+        """See `Predictor`."""
+        self.learned += labels is not None
+        found = self._inner.fitted(kernel, target, labels, seed)
+        return found if labels is None else Asked(self, found)
+
+
+class Asked:
+    """An evaluator whose rows are counted."""
+
+    def __init__(self, book: Counting, inner: Evaluator) -> None:
+        self._book, self._inner = book, inner
+        self.name, self.version, self.metrics, self.fidelity = inner.name, inner.version, inner.metrics, inner.fidelity
+        self.stream = inner.stream
+
+    def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
+        """See `Evaluator`."""
+        self._book.rows += len(batch)
+        return self._inner.evaluate(batch, seed=seed)
+
+
+@lru_cache
+def labels_of(count: int, lost: bool) -> Labelled:
+    """Designs that take twice the cycles that are estimated; where some are `lost`, those whose outer loop is flattened
+    have no result."""
+    batch = batch_of(count, 9)
+    answer = EstimateEvaluator(KERNEL, TARGET, read_fitted("v20")).evaluate(batch, seed=0)
+    valid = (batch.columns["__PIPE__L0"] != FLATTEN) | (not lost)
+    truth = {m: np.where(valid, np.rint(answer.metrics[m]) * (2 if m == "cycles" else 1), np.nan) for m in METRICS}
+    return Labelled(batch, truth, valid)
+
+
+@lru_cache
+def middle_width() -> float:
+    """Half of all half intervals are narrower, so that a gate of this width has both speak."""
+    return float(np.median(np.stack([halves(LM.fitted(KERNEL, TARGET, None, 0).evaluate(batch_of(40), seed=0))])))
+
+
+def halves(answer: Evaluation) -> Floats:
+    """(metrics, n) half of each interval in y."""
+    ends = [y_of(metric, answer.interval[metric]) for metric in METRICS]
+    return np.stack([np.abs(end[:, 1] - end[:, 0]) / 2 for end in ends])
+
+
+def cascade(widest: float, labels: Labelled | None = None, estimate: Any = None) -> Cascade:
+    """Of the untrained model and the estimate."""
+    return CascadePredictor(LM, estimate or EstimatePredictor(), widest).fitted(KERNEL, TARGET, labels, 1)
+
+
+def make() -> tuple[Evaluator, Batch]:
+    """Both speak."""
+    return cascade(middle_width()), batch_of(40)
+
+
+def make_adapted() -> tuple[Evaluator, Batch]:
+    """Both speak, and labels of which some have no result have taught them."""
+    return cascade(middle_width(), labels_of(20, True)), batch_of(40)
+
+
+@pytest.mark.parametrize("factory", [make, make_adapted])
+def test_conformance(factory: Any) -> None:
+    check_evaluator(*factory(), speakers=SPEAKERS)
+
+
+def test_conformance_of_the_estimate_alone() -> None:
+    """Where there is no model, with labels and without."""
+    for labels in (None, labels_of(20, True)):
+        found = CascadePredictor(None, EstimatePredictor()).fitted(KERNEL, TARGET, labels, 1)
+        check_evaluator(found, batch_of(12), speakers=SPEAKERS)
+
+
+def test_the_same_in_another_process() -> None:
+    check_other_process("tests.evaluators.test_cascade:make_adapted")
+
+
+@pytest.mark.parametrize("spoiled", [{"__PIPE__L0": 3}, {"__TILE__L0": 0}, {"__PARA__L1": 2**40}])
+@pytest.mark.parametrize("factory", [make, make_adapted])
+def test_spoiled(factory: Any, spoiled: dict[str, int]) -> None:
+    """Values that no directive has are FAILED rows, and disturb no other row."""
+    evaluator, batch = factory()
+    check_spoiled(evaluator, batch.take(slice(0, 6)), spoiled, SPEAKERS)
+
+
+# --- the gate
+
+
+@pytest.mark.parametrize("labels", [None, labels_of(20, False)], ids=["none", "labels"])
+def test_a_closed_gate_is_the_estimate(labels: Labelled | None) -> None:
+    """All numbers are its own, and it says so; there are no samples."""
+    batch = batch_of(30)
+    answer = cascade(0.0, labels).evaluate(batch, seed=3)
+    estimate = EstimatePredictor().fitted(KERNEL, TARGET, labels, 1).evaluate(batch, seed=3)
+    for metric in estimate.metrics:
+        np.testing.assert_array_equal(answer.metrics[metric], estimate.metrics[metric], metric)
+        np.testing.assert_array_equal(answer.interval[metric], estimate.interval[metric], metric)
+        assert answer.source[metric].tolist() == estimate.source[metric].tolist(), metric
+    assert np.array_equal(answer.status, estimate.status)
+    assert all(np.isnan(drawn).all() for drawn in answer.samples.values())
+
+
+@pytest.mark.parametrize("labels", [None, labels_of(20, False)], ids=["none", "labels"])
+def test_an_open_gate_is_the_model(labels: Labelled | None) -> None:
+    """All numbers are its own; the estimate is not asked, and not fitted to labels either."""
+    batch, estimate = batch_of(30), Counting()
+    answer = cascade(INF, labels, estimate).evaluate(batch, seed=3)
+    model = LM.fitted(KERNEL, TARGET, labels, 1).evaluate(batch, seed=3)
+    for metric in model.metrics:
+        np.testing.assert_array_equal(answer.metrics[metric], model.metrics[metric], metric)
+        np.testing.assert_array_equal(answer.interval[metric], model.interval[metric], metric)
+        assert answer.source[metric].tolist() == model.source[metric].tolist(), metric
+    for metric in METRICS:
+        np.testing.assert_array_equal(answer.samples[metric], model.samples[metric], metric)
+    assert np.array_equal(answer.status, model.status) and estimate.learned == 0
+
+
+@pytest.mark.parametrize("labels", [None, labels_of(20, False)], ids=["none", "labels"])
+def test_a_gate_that_is_half_open(labels: Labelled | None) -> None:
+    """Metric by metric and row by row the word of the one whose turn it is, whatever the other metrics of the row."""
+    batch, widest = batch_of(40), middle_width()
+    answer = cascade(widest, labels).evaluate(batch, seed=3)
+    model = LM.fitted(KERNEL, TARGET, labels, 1).evaluate(batch, seed=3)
+    estimate = EstimatePredictor().fitted(KERNEL, TARGET, labels, 1).evaluate(batch, seed=3)
+    sure = dict(zip(METRICS, halves(model) <= widest, strict=True))
+    table = np.stack(list(sure.values()))
+    assert 0.1 < table.mean() < 0.9 and (table.any(axis=0) & ~table.all(axis=0)).any()
+    shares = np.stack([answer.metrics[f"{name}_share"] for name in TARGET.device.resources])
+    for metric, open_ in sure.items():
+        for row, mine in enumerate(open_.tolist()):
+            who = model if mine else estimate
+            assert answer.metrics[metric][row] == who.metrics[metric][row]
+            assert answer.interval[metric][row].tolist() == who.interval[metric][row].tolist()
+            assert answer.source[metric][row] == who.source[metric][row]
+            if metric != "cycles":
+                assert answer.metrics[f"{metric}_share"][row] == who.metrics[f"{metric}_share"][row]
+                assert answer.source[f"{metric}_share"][row] == who.source[metric][row]
+            samples = answer.samples[metric][row]
+            assert samples.tolist() == model.samples[metric][row].tolist() if mine else np.isnan(samples).all()
+    whose = np.where(sure["cycles"], model.metrics[VALID], estimate.metrics[VALID])
+    np.testing.assert_array_equal(answer.metrics[VALID], whose)
+    np.testing.assert_array_equal(answer.metrics[UTILISATION], shares.max(axis=0))
+    names = list(TARGET.device.resources)
+    said = [answer.source[names[place]][row] for row, place in enumerate(np.argmax(shares, axis=0).tolist())]
+    assert answer.source[UTILISATION].tolist() == said
+
+
+def test_the_estimate_is_made_for_rows_in_doubt_alone() -> None:
+    """Designs of which the model is sure in all are not estimated; where there is one in doubt labels are learned."""
+    batch, book = batch_of(40), Counting()
+    model = LM.fitted(KERNEL, TARGET, labels_of(20, False), 1).evaluate(batch, seed=3)
+    worst = halves(model).max(axis=0)
+    widest = float(np.sort(worst)[30])
+    cascade(widest, labels_of(20, False), book).evaluate(batch, seed=3)
+    assert book.rows == (worst > widest).sum() == 9 and book.learned == 1
+
+
+def test_versions_differ() -> None:
+    """By the gate, by the labels and by the model."""
+    one = [cascade(1.0), cascade(2.0), cascade(1.0, labels_of(20, False)), cascade(1.0, labels_of(20, True))]
+    one.append(CascadePredictor(None, EstimatePredictor(), 1.0).fitted(KERNEL, TARGET, None, 1))
+    assert len({found.version for found in one}) == 5 and cascade(1.0).version == one[0].version
+    predictors = [CascadePredictor(LM, EstimatePredictor(), 1.0), CascadePredictor(None, EstimatePredictor(), 1.0)]
+    assert predictors[0].version != predictors[1].version
+
+
+# --- validity from labels
+
+
+@pytest.mark.parametrize("widest", [0.0, INF])
+def test_validity_is_learned(widest: float) -> None:
+    """Designs like those that never had a result are held less likely than each is without labels; others are not."""
+    batch = batch_of(60, 3)
+    bad = batch.columns["__PIPE__L0"] == FLATTEN
+    before = cascade(widest).evaluate(batch, seed=0).metrics[VALID]
+    answer = cascade(widest, labels_of(40, True)).evaluate(batch, seed=0)
+    after = answer.metrics[VALID]
+    assert 10 < bad.sum() < 50 and after[bad].max() < after[~bad].min()
+    assert (after[bad] < before[bad]).mean() > 0.9
+    assert ((after >= 0) & (after <= 1)).all() and set(answer.source[VALID]) != set(answer.source["cycles"])
+
+
+def test_labels_that_are_all_sound_rank_nothing_anew() -> None:
+    """They were chosen so, or nothing fails: what was expected of validity stands."""
+    batch = batch_of(60, 3)
+    plain, told = (
+        cascade(INF, labels).evaluate(batch, seed=0).metrics[VALID] for labels in (None, labels_of(40, False))
+    )
+    assert np.array_equal(np.argsort(plain, kind="stable"), np.argsort(told, kind="stable")) and np.ptp(plain) > 0
+
+
+def test_labels_that_are_all_lost() -> None:
+    """Teach that little is valid; every other answer is as before."""
+    some = labels_of(12, True)
+    lost = Labelled(some.batch, {m: np.full(12, np.nan) for m in METRICS}, np.zeros(12, dtype=bool))
+    batch = batch_of(20, 3)
+    for widest in (0.0, INF):
+        before, after = (cascade(widest, labels).evaluate(batch, seed=0) for labels in (None, lost))
+        assert (after.metrics[VALID] < before.metrics[VALID]).all()
+        for metric in METRICS:
+            np.testing.assert_array_equal(before.metrics[metric], after.metrics[metric])
+
+
+# --- kernels that the model cannot read
+
+
+def short(tokens: int) -> LmPredictor:
+    """A model that reads so many tokens."""
+    checkpoint = untrained()
+    return LmPredictor(replace(checkpoint, recipe=checkpoint.recipe.model_copy(update={"context": tokens})))
+
+
+def program_length() -> int:
+    """Tokens of the kernel."""
+    return len(Prompter(KERNEL, TARGET, read_fitted("v20"), untrained().recipe).program)
+
+
+@pytest.mark.parametrize("labels", [None, labels_of(20, True)], ids=["none", "labels"])
+@pytest.mark.parametrize("more", [0, 4], ids=["program", "design"])
+def test_a_kernel_too_long_for_the_model(more: int, labels: Labelled | None) -> None:
+    """Is the estimate's alone, also where the program fits and no design does behind it; the reason is told."""
+    found = CascadePredictor(short(program_length() + more), EstimatePredictor()).fitted(KERNEL, TARGET, labels, 1)
+    batch = batch_of(10)
+    alone = CascadePredictor(None, EstimatePredictor()).fitted(KERNEL, TARGET, labels, 1)
+    assert_same(found.evaluate(batch, seed=0), alone.evaluate(batch, seed=0))
+    assert found.model is None and "tokens" in found.why and alone.why == "no model"
+
+
+def test_what_was_seen() -> None:
+    """By either."""
+
+    class Seen(EstimatePredictor):
+        fitted_on = FittedOn(frozenset({"own"}), frozenset({"digest"}))
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.fitted_on = Seen.fitted_on
+
+    found = CascadePredictor(LM, Seen()).fitted_on
+    assert found.saw("gemm", "") and found.saw("own", "") and found.saw("", "digest") and not found.saw("fir", "")
+
+
+def test_other_targets() -> None:
+    """A model asked for another tool version answers for that."""
+    found = CascadePredictor(None, EstimatePredictor()).fitted(KERNEL, TARGETS["v18"], None, 1)
+    assert found.evaluate(batch_of(3), seed=0).source["cycles"][0].startswith("estimate/1(v18")
