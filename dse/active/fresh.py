@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from design.core import Bools, Evaluation, Floats, Ints, Status
-from dse.active.search import Wish
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,3 @@ def fresh_labels(whys: Sequence[Mapping[str, Any]], answers: Evaluation, metric:
 
 def _numbers(values: Sequence[float | None]) -> Floats:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-
-
-def wish_note(wish: Wish, free: bool) -> dict[str, Any]:
-    """A wish fit for JSON; `free`: its answer was known beforehand."""
-    return {"key": wish.key.hex(), "genome": wish.genome[0].tolist(), "free": free, "why": dict(wish.why)}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from design.core import Batch, Evaluation, Status, gather, key_bytes
-from dse.active.fresh import fresh_labels, wish_note
+from dse.active.fresh import fresh_labels
 from dse.active.search import ActiveSearch, Wish
 from dse.archive import Archive
 from dse.explore import FAILING, Watcher
@@ -24,12 +24,14 @@ from evaluators.truth.base import called
 from evaluators.truth.bought import Bought
 
 WISH, TIERS, PREDICTED = "wish/", "tiers", "predicted"  # facts of a store
+TELL_SHARE = 0.05  # of the time that writing labels may take: where there are thousands, not after each
 MOST_SHOWN = 60  # designs that were not bought and are shown
 
 
 class ActiveRun:
     """A search with its truth, budget and store. `budget` are designs that the tool is run on; what the ledger knew
-    beforehand costs nothing. `changed` is called after each label."""
+    beforehand costs nothing. `changed` is called with all labels, after each of them where that is cheap, and at the
+    end."""
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class ActiveRun:
         self._free: set[bytes] = set()
         self._answers: list[tuple[Wish, Evaluation]] = []
         self._failures = self._paid = 0
+        self._tell_at = 0.0
         self._past, self._begin, self._cpu_s = (0.0, 0.0), (time.monotonic(), cpu_s()), cpu_s
 
     @property
@@ -64,11 +67,13 @@ class ActiveRun:
         ended = None
         for design, answer in self.bought.buy(self._next, self.search.effort.seed):
             self._take(design, answer)
+            self._tell()
             for watcher in watch:
                 watcher(self.archive)
             if (ended := self._failed_too_often(answer)) is not None:
                 break
         self._note()
+        self._tell(last=True)
         return self.archive, ended or self._halt() or self._why_over()
 
     def state(self) -> str:
@@ -128,7 +133,8 @@ class ActiveRun:
         if self.search.renewed:
             self._note()
         free = bool(self.bought.knows(wish.batch)[0])
-        self.store.facts[f"{WISH}{len(self._wishes):06d}"] = wish_note(wish, free)
+        note = {"key": wish.key.hex(), "genome": wish.genome[0].tolist(), "free": free, "why": dict(wish.why)}
+        self.store.facts[f"{WISH}{len(self._wishes):06d}"] = note
         self._wishes[wish.key] = wish
         self._free |= {wish.key} if free else set()
         self._paid += not free
@@ -142,9 +148,15 @@ class ActiveRun:
         self.store.add(number, np.array([number]), wish.genome, [wish.key], answer)
         self.store.finish(number, number + 1, wall, cpu)
         self._hear(wish, answer, wall)
+
+    def _tell(self, last: bool = False) -> None:
+        """Have the labels written, unless that would take more than its share of the time."""
+        begin = time.monotonic()
         wishes, answers = self.labels()
-        assert answers is not None
-        self._changed(wishes, answers)
+        if answers is not None and (last or begin >= self._tell_at):
+            self._changed(wishes, answers)
+            now = time.monotonic()
+            self._tell_at = now + (now - begin) / TELL_SHARE
 
     def _now(self) -> tuple[float, float]:
         return time.monotonic(), self._cpu_s()

@@ -8,7 +8,7 @@ import numpy as np
 
 from design.core import Batch, Evaluation, Status
 from dse.studies.hls.checked import Checked
-from dse.studies.hls.loop import Bought
+from dse.studies.hls.loop import Purchases
 from dse.studies.hls.loops import LoopState, loop_states
 from dse.studies.hls.problem import HlsProblem
 
@@ -23,11 +23,11 @@ class Findings:
     base: dict[str, float]
     loops: list[LoopState]
     checked: Checked | None
-    bought: Bought | None
+    bought: Purchases | None
 
 
 def findings(
-    problem: HlsProblem, front: Batch, answers: Evaluation, checked: Checked | None, bought: Bought | None
+    problem: HlsProblem, front: Batch, answers: Evaluation, checked: Checked | None, bought: Purchases | None
 ) -> Findings:
     """For a front of at least one design; `bought` where an active loop found it."""
     best = {name: float(values[0]) for name, values in answers.metrics.items()}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from design.core import Batch, Evaluation, Objective, Status
+from design.core import Batch, Evaluation, Genomes, Objective, Status
 from design.metrics import metric_unit
 from dse.active.fresh import Fresh, fresh_labels
 from dse.active.run import PREDICTED, TIERS, WISH
@@ -22,7 +22,7 @@ Rows = tuple[list[str], list[list[str]]]  # headings, cells
 
 
 @dataclass(frozen=True)
-class Bought:
+class Purchases:
     """n designs in the order in which their labels came: how they read, `whys` (`Wish.why`) and the truth's `answers`.
     `fresh` by objective; `expected` are designs that were not bought (see `ActiveRun`), `tiers` counts scored rows by
     who said the first objective."""
@@ -36,15 +36,15 @@ class Bought:
     tiers: Mapping[str, int]
 
 
-def bought_of(store: Store, objectives: Sequence[Objective], decode: Any) -> Bought | None:
+def purchases_of(store: Store, objectives: Sequence[Objective], decode: Callable[[Genomes], Batch]) -> Purchases | None:
     """Of a run's store; None where it bought nothing. `decode` makes a batch of genomes."""
     stored = store.answers(0)
     notes = {store.facts[name]["key"]: store.facts[name]["why"] for name in store.facts if name.startswith(WISH)}
     if stored is None or not notes:
         return None
-    batch: Batch = decode(stored.genomes)
+    batch = decode(stored.genomes)
     whys = [notes[key.hex()] for key in stored.keys]
-    return Bought(
+    return Purchases(
         objectives=objectives,
         texts=[batch.schema.text(batch, row) for row in range(len(batch))],
         whys=whys,
@@ -55,7 +55,7 @@ def bought_of(store: Store, objectives: Sequence[Objective], decode: Any) -> Bou
     )
 
 
-def said_in_words(found: Bought) -> list[str]:
+def said_in_words(found: Purchases) -> list[str]:
     """Who was asked what, and how well labels were foretold: a sentence each."""
     tiers = ", ".join(f"{count:,} by {who}" for who, count in found.tiers.items())
     words = [f"{len(found.whys)} designs were bought. Designs were scored {tiers or 'by nobody'}."]
@@ -71,7 +71,7 @@ def said_in_words(found: Bought) -> list[str]:
     return words
 
 
-def label_table(found: Bought) -> Rows:
+def label_table(found: Purchases) -> Rows:
     """The labels: what each was bought for, what had been said of it, and what the truth was."""
     names = [o.metric for o in found.objectives]
     headings = ["#", "model", "expected gain", "sound"]
@@ -90,7 +90,7 @@ def label_table(found: Bought) -> Rows:
     return [*headings, "status", "design"], rows
 
 
-def loop_pictures(found: Bought, folder: Path) -> Iterator[Picture]:
+def loop_pictures(found: Purchases, folder: Path) -> Iterator[Picture]:
     """The front with what is expected beyond it, and the calibration of fresh labels."""
     from dse.report.pictures.fresh_labels import fresh_labels_picture
     from dse.report.pictures.loop_front import loop_front_picture
@@ -134,7 +134,7 @@ def loop_pictures(found: Bought, folder: Path) -> Iterator[Picture]:
         yield Picture("fresh_labels", svg, "Fresh labels against what was expected, and the calibration curve", text)
 
 
-def loop_summary(found: Bought) -> dict[str, Any]:
+def loop_summary(found: Purchases) -> dict[str, Any]:
     """For programs."""
     errors = {name: {"median_ape": f.error, "held": f.held[0], "of": f.held[1]} for name, f in found.fresh.items()}
     labels = [

@@ -22,7 +22,7 @@ from dse.store import Store
 from dse.studies.hls.book import BOOK, AugmentationBook
 from dse.studies.hls.checked import Checked, chosen, noted, recalled
 from dse.studies.hls.findings import Findings, findings
-from dse.studies.hls.loop import bought_of, label_table, loop_pictures, loop_summary, said_in_words
+from dse.studies.hls.loop import label_table, loop_pictures, loop_summary, purchases_of, said_in_words
 from dse.studies.hls.loops import filled_in
 from dse.studies.hls.problem import HlsProblem, build
 from dse.studies.hls.tables import check_table, loop_table, print_tables
@@ -140,7 +140,7 @@ class HlsStudy(Study):
         checked = None if end.further is None else recalled(end.further, archive.rows, answers)
         bought = None
         if self.problem.learner is not None:
-            bought = bought_of(store, self.problem.objectives, self.problem.space.decode)
+            bought = purchases_of(store, self.problem.objectives, self.problem.space.decode)
         return findings(self.problem, front, answers, checked, bought)
 
     def shown(self, metrics: Sequence[str]) -> list[str]:
