@@ -12,7 +12,7 @@ from cost_model.tables.directives import directive_features
 from cost_model.tables.labels import telling
 from cost_model.tables.targets import targets, values
 from cost_model.tables.validity import learn_validity
-from design.core import Batch, Evaluation, Floats
+from design.core import Batch, Bools, Evaluation, Floats
 from design.hls import Target
 from design.loop_nest import Kernel
 from design.metrics import METRICS as KNOWN
@@ -52,7 +52,7 @@ class AloneEvaluator(AtOnce):
         self.metrics: Mapping[str, str] = {n: KNOWN[n].unit for n in (*METRICS, *shares, UTILISATION, VALID)}
         self.version = VERSION
         self._model = self._validity = None
-        self._absent = np.ones(len(METRICS), dtype=bool)  # of which no label says anything
+        self._absent: Bools = np.ones(len(METRICS), dtype=bool)  # of which no label says anything
         if labels is None or not len(labels):
             return
         sound = faults(kernel, labels.batch.columns) == ""
