@@ -60,7 +60,7 @@ class AloneEvaluator(AtOnce):
         rows = directive_features(kernel, target, labels.batch.columns)
         places = np.flatnonzero(sound)
         known, told_of = telling(truth[places], np.full((len(places), len(METRICS)), KNOWS_NOTHING[0]))
-        self._absent = np.isnan(truth[places]).all(axis=0)
+        self._absent = np.array(np.isnan(truth[places]).all(axis=0))
         if len(known) >= FEWEST:
             self._model = fit_alone(kind, rows[places[known]], told_of, seed)
         valid = labels.valid & np.isfinite(labels.truth["cycles"])
