@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -116,12 +117,7 @@ METHODS: dict[str, Method] = {
 
 def raced(course: Course, method: Method, seed: int, budget: int, predictor: Predictor | None) -> list[int]:
     """The rows that a method runs the tool on, in order, at most `budget`."""
-    rows: list[int] = []
-    for row in method.runs(course, seed, predictor):
-        rows.append(row)
-        if len(rows) >= min(budget, len(course.table)):
-            break
-    return rows
+    return list(islice(method.runs(course, seed, predictor), min(budget, len(course.table))))
 
 
 def distances(course: Course, rows: list[int]) -> tuple[Floats, Floats]:

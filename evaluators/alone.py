@@ -12,7 +12,7 @@ from cost_model.tables.directives import directive_features
 from cost_model.tables.labels import telling
 from cost_model.tables.targets import targets, values
 from cost_model.tables.validity import learn_validity
-from design.core import Batch, Evaluation, Floats
+from design.core import Batch, Bools, Evaluation, Floats
 from design.hls import Target
 from design.loop_nest import Kernel
 from design.metrics import METRICS as KNOWN
@@ -52,6 +52,7 @@ class AloneEvaluator(AtOnce):
         self.metrics: Mapping[str, str] = {n: KNOWN[n].unit for n in (*METRICS, *shares, UTILISATION, VALID)}
         self.version = VERSION
         self._model = self._validity = None
+        self._absent: Bools = np.ones(len(METRICS), dtype=bool)  # of which no label says anything
         if labels is None or not len(labels):
             return
         sound = faults(kernel, labels.batch.columns) == ""
@@ -59,6 +60,7 @@ class AloneEvaluator(AtOnce):
         rows = directive_features(kernel, target, labels.batch.columns)
         places = np.flatnonzero(sound)
         known, told_of = telling(truth[places], np.full((len(places), len(METRICS)), KNOWS_NOTHING[0]))
+        self._absent = np.array(np.isnan(truth[places]).all(axis=0))
         if len(known) >= FEWEST:
             self._model = fit_alone(kind, rows[places[known]], told_of, seed)
         valid = labels.valid & np.isfinite(labels.truth["cycles"])
@@ -73,7 +75,7 @@ class AloneEvaluator(AtOnce):
         mean, spread = (np.full((count, len(METRICS)), number) for number in KNOWS_NOTHING)
         if self._model is not None and count:
             said = self._model(rows)
-            mean, spread = said.mean, said.spread
+            mean, spread = np.where(self._absent, mean, said.mean), np.where(self._absent, spread, said.spread)
         medians, ends = values(mean), (values(mean - WIDE * spread), values(mean + WIDE * spread))
         interval = {m: np.sort(np.stack([end[m] for end in ends], axis=1), axis=1) for m in METRICS}
         add_shares(medians, interval, self.target.device)

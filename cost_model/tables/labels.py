@@ -18,7 +18,7 @@ from cost_model.tables.models import TREES, Examples, TableModel, adapt
 from cost_model.tables.nest import nest_features
 from cost_model.tables.residuals import Regression, residual_forest
 from cost_model.tables.targets import METRICS, values
-from design.core import Floats, Ints
+from design.core import Bools, Floats, Ints
 from design.hls import Target
 from design.loop_nest import Kernel
 
@@ -28,11 +28,14 @@ CYCLES = METRICS.index("cycles")
 @dataclass(frozen=True)
 class Correction:
     """Learned from labels of one kernel: `shift` (metrics,) of all targets, the forest of what `errors` remain, and the
-    model of targets learned `anew`; None where labels are too few for more than a shift."""
+    model of targets learned `anew`; None where labels are too few for more than a shift. Of a metric of which the
+    trained model was `right` (metrics,) on all labels, which is how those that no label has are told, nothing is
+    learned."""
 
     shift: Floats
     errors: Regression | None = None
     anew: TableModel | None = None
+    right: Bools | None = None
 
     def targets(
         self, kernel: Kernel, target: Target, columns: Mapping[str, Ints], y: Floats, estimate: Floats
@@ -46,7 +49,7 @@ class Correction:
         other = self.anew.regression(_program(kernel, target, columns, y, estimate))
         mean = (found + other) / 2
         mean[:, CYCLES] = found[:, CYCLES]
-        return mean
+        return mean if self.right is None else np.where(self.right, y, mean)
 
 
 def telling(truth: Floats, said: Floats) -> tuple[Ints, Floats]:
@@ -72,7 +75,7 @@ def learn(
     errors = residual_forest(_directives(kernel, columns, y, estimate), error - shift, seed)
     rows = Examples(_program(kernel, target, columns, y, estimate), truth, np.ones(len(truth), dtype=bool))
     first = TableModel(TREES, lambda rows: rows[:, : len(METRICS)], lambda rows: np.ones(len(rows)))
-    return Correction(shift, errors, adapt(first, rows, seed))
+    return Correction(shift, errors, adapt(first, rows, seed), (error == 0).all(axis=0))
 
 
 def _directives(kernel: Kernel, columns: Mapping[str, Ints], y: Floats, estimate: Floats) -> Floats:

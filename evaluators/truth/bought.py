@@ -152,7 +152,7 @@ class Bought:
         running: dict[int, tuple[bytes, Batch, int, int]] = {}  # task -> design, workers lost over it, call
         try:
             while not self._stop():
-                while self._workers is None or self._workers.idle():
+                while not self._stop() and (self._workers is None or self._workers.idle()):
                     if again:
                         key, one, losses = again.popleft()
                     elif (named := next_one()) is not None:

@@ -217,7 +217,7 @@ def test_a_crash_at_any_label(known: bool, choosy: bool, tmp_path_factory: pytes
     unbroken = Sitting(folder(), Priced(choosy), budget=14)
     _, ended = unbroken.run()
     assert ended == "budget of 14 tool runs spent"
-    for label in range(1, len(unbroken.labels()) + 1, 3):
+    for label in range(1, len(unbroken.labels()) + 1, 5):
         truth, there = Priced(choosy), folder()
         with pytest.raises(Crash):
             Sitting(there, truth, budget=14).run(crash_at(label))

@@ -104,7 +104,7 @@ def test_waiting_is_no_end() -> None:
 def test_taken_up_anywhere(plan: Plan, together: int) -> None:
     """A second search that is told what was wished for and heard up to some point goes on as the first did."""
     events = played(search_by(guessing, plan), together)
-    for begin in range(0, len(events), 11):
+    for begin in range(0, len(events), 17):
         heard = [wish for what, wish in events[:begin] if what == "hear"]
         done = {wish.key for wish in heard}
         second = search_by(guessing, plan)
@@ -213,7 +213,7 @@ def test_least_gain_ends_a_search_that_was_taken_up() -> None:
     plan = Plan(every=5, least_gain=0.02)
     wishes = wished(played(search_by(guessing, plan)))
     assert 15 <= len(wishes) < 72
-    for begin in range(1, len(wishes), 4):
+    for begin in range(1, len(wishes), 11):
         second = search_by(guessing, plan)
         for wish in wishes[:begin]:
             second.expect(wish)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
+import evaluators.lm
 from cost_model.hls.store import read_fitted
-from design.core import Batch, Status
+from design.core import Batch, Ints, Status
 from design.hls import TARGETS, hls_schema
 from evaluators.hls_rows import UTILISATION
-from evaluators.lm import PRINTED, SAMPLES, LmEvaluator, LmPredictor
+from evaluators.lm import PRINTED, SAMPLES, TAILS, Heard, LmEvaluator, LmPredictor, Said
 from evaluators.predictor import METRICS, VALID, Labelled
 from tests.cost_model.hls_cases import GEMM, kernel
 from tests.cost_model.lm.small import untrained
 from tests.cost_model.test_hls_fit import random_columns
-from tests.evaluators.conformance import check_evaluator, check_other_process, check_spoiled
+from tests.evaluators.conformance import assert_same, check_evaluator, check_other_process, check_spoiled
 
 KERNEL, TARGET = kernel(GEMM), TARGETS["v20"]
 
@@ -117,3 +119,89 @@ def test_digits() -> None:
     for metric, said in digits.items():
         assert tuple(token for token, _ in said) == PRINTED.encode(evaluator.evaluate(one, seed=0).metrics[metric][0])
         assert all(0 <= share <= 1 for _, share in said)
+
+
+# --- what was read is remembered
+
+
+class CountingLm(LmEvaluator):
+    """It counts the designs that its model reads."""
+
+    read = 0
+
+    def said(self, columns: Mapping[str, Ints]) -> Said:
+        """See `LmEvaluator`."""
+        CountingLm.read += len(next(iter(columns.values())))
+        return super().said(columns)
+
+
+@pytest.fixture
+def counting() -> LmEvaluator:
+    """Nothing read yet."""
+    CountingLm.read = 0
+    return CountingLm(KERNEL, TARGET, untrained(), read_fitted("v20"))
+
+
+def test_heard_comes_back() -> None:
+    """Rows and all of them are the same thing, for any number of designs and metrics."""
+    rng = np.random.default_rng(0)
+    for count, metrics in ((0, 5), (1, 5), (7, 5), (4, 7)):
+        said = len(METRICS)
+        heard = Heard(
+            rng.random((count, len(TAILS) + SAMPLES, metrics)),
+            rng.random((count, said)),
+            rng.random((count, said)),
+            rng.random(count),
+        )
+        again = Heard.of([heard.row(place) for place in range(count)], metrics)
+        for name in ("numbers", "y", "estimate", "valid"):
+            assert np.array_equal(getattr(again, name), getattr(heard, name)), name
+
+
+def test_a_design_is_read_once(counting: LmEvaluator) -> None:
+    """A seed; also by those that were taught labels later; and an answer is the same from memory."""
+    batch = batch_of(20)
+    batch = batch.take(np.unique(batch.schema.key(batch), axis=0, return_index=True)[1])
+    count = len(batch)
+    first = counting.evaluate(batch, seed=3)
+    assert CountingLm.read == count
+    assert_same(counting.evaluate(batch, seed=3), first)
+    order = np.random.default_rng(0).permutation(count)
+    assert_same(counting.evaluate(batch.take(order), seed=3), first.take(order))
+    assert CountingLm.read == count
+    other = batch_of(25, 4)
+    mixed = counting.evaluate(Batch.concat([batch.take(slice(0, 5)), other]), seed=3)
+    assert_same(mixed.take(slice(0, 5)), first.take(slice(0, 5)))
+    assert_same(mixed.take(slice(5, 30)), make()[0].evaluate(other, seed=3))
+    assert count < CountingLm.read <= count + 25
+    before = CountingLm.read
+    counting.evaluate(batch, seed=4)
+    assert CountingLm.read == before + count, "samples are another seed's"
+
+
+def test_labels_are_no_reason_to_read_again(counting: LmEvaluator) -> None:
+    """A version that learned labels answers from what was read before; the one without labels answers as ever."""
+    batch = batch_of(20)
+    predictor = LmPredictor(untrained())
+    predictor._last = (KERNEL.digest, TARGET), counting
+    plain = counting.evaluate(batch, seed=1)
+    taught = predictor.fitted(KERNEL, TARGET, labels_of(12, 3.0), 1)
+    before = CountingLm.read
+    assert_same(
+        taught.evaluate(batch, seed=1),
+        LmPredictor(untrained()).fitted(KERNEL, TARGET, labels_of(12, 3.0), 1).evaluate(batch, seed=1),
+    )
+    assert CountingLm.read == before
+    predictor.fitted(KERNEL, TARGET, labels_of(12, 5.0), 1).evaluate(batch, seed=1)
+    assert CountingLm.read == before, "the labels' own designs were read for the version before"
+    assert_same(counting.evaluate(batch, seed=1), plain)
+
+
+def test_memory_is_bounded(counting: LmEvaluator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the most that are remembered it begins anew, and answers as ever."""
+    monkeypatch.setattr(evaluators.lm, "MOST_KNOWN", 12)
+    batch = batch_of(16)
+    first = counting.evaluate(batch, seed=0)
+    for rows in (slice(0, 10), slice(5, 16), slice(0, 16), slice(14, 16)):
+        assert_same(counting.evaluate(batch.take(rows), seed=0), first.take(rows))
+        assert len(counting._known) <= 16
