@@ -34,6 +34,11 @@ class Belief:
         """Of the given rows."""
         return Belief(self.draws[rows], self.middle[rows], self.sound[rows])
 
+    def and_also(self, more: Belief) -> Belief:
+        """With others behind."""
+        pairs = ((self.draws, more.draws), (self.middle, more.middle), (self.sound, more.sound))
+        return Belief(*(np.concatenate(pair) for pair in pairs))
+
     @property
     def plain(self) -> Belief:
         """The same without doubt about the objectives: the middle is the only draw."""

@@ -67,7 +67,8 @@ class Pool:
             self.keys = [self.keys[row] for row in rows.tolist()]
             self._row = {key: row for row, key in enumerate(self.keys)}
         if len(self):
-            self._know(evaluator.evaluate(self.batch, seed=ASKED_WITH))
+            self.answers = evaluator.evaluate(self.batch, seed=ASKED_WITH)
+            self.belief = believed(self.answers, self.batch, self.objectives, self.seed)
 
     def widen(self, evaluator: Evaluator, effort: Effort, generations: int, starts: Genomes) -> None:
         """Add what `evaluator` makes of so many generations of a search that begins at `starts`; of a small space all
@@ -96,14 +97,13 @@ class Pool:
             self._row |= {key: before + row for row, key in enumerate(self.keys[before:])}
             self.genomes = np.concatenate([self.genomes, candidates.genomes[new]])
             self.batch = Batch.concat([self.batch, batch])
-            if self.answers is not None:
+            belief = believed(answers, batch, self.objectives, self.seed)
+            if self.answers is not None and self.belief is not None:
                 rows = np.arange(len(self))
                 answers = gather([(rows[:before], self.answers), (rows[before:], answers)], len(self))
-            self._know(answers)
+                belief = self.belief.and_also(belief)
+            self.answers, self.belief = answers, belief
         return np.array([self._row[key] for key in candidates.keys], dtype=np.int64)
-
-    def _know(self, answers: Evaluation) -> None:
-        self.answers, self.belief = answers, believed(answers, self.batch, self.objectives, self.seed)
 
 
 class _StartedAt:

@@ -2,7 +2,8 @@
 
 A search wishes for one design at a time and hears of answers in any order. What it decides follows from its seed and
 from the labels in the order in which it heard of them, so that a run goes on by telling it all of its wishes and labels
-again.
+again. Where a space is scored as a whole that is all; a pool that was walked together is walked together anew, so that
+such a run goes on well, and not with the same designs as an unbroken one.
 """
 
 from __future__ import annotations
@@ -97,8 +98,11 @@ class ActiveSearch:
         self.renewed = self.version > before
         if self.ended is not None:
             return None
-        rows = np.array([row for row, key in enumerate(self.pool.keys) if key not in self._keys], dtype=np.int64)
-        if self.pool.belief is None or not len(rows):
+        rows = self._open()
+        if not len(rows):  # the space may have more than was thought of
+            self.pool.widen(self.model, self._effort(len(self.pool)), self.plan.generations, self._starts(self._seen))
+            rows = self._open()
+        if not len(rows):
             self.ended = None if self._pending else "no new designs to buy"
             return None
         if (asked := len(self._keys)) < self.plan.first:
@@ -108,6 +112,10 @@ class ActiveSearch:
             wish = self._best_of(rows)
         self.expect(wish)
         return wish
+
+    def _open(self) -> Rows:
+        """Rows of the pool that are neither labelled nor on their way."""
+        return np.array([row for row, key in enumerate(self.pool.keys) if key not in self._keys], dtype=np.int64)
 
     def _best_of(self, rows: Rows) -> Wish:
         assert self.pool.belief is not None
@@ -148,7 +156,7 @@ class ActiveSearch:
         belief, answers = self.pool.belief, self.pool.answers
         if belief is None or answers is None:
             return None
-        rows = np.array([r for r, key in enumerate(self.pool.keys) if key not in self._keys], dtype=np.int64)
+        rows = self._open()
         rows = rows[(belief.sound[rows] >= 0.5) & (answers.status[rows] == Status.OK)]
         if not len(rows):
             return None
@@ -185,9 +193,9 @@ class ActiveSearch:
             answers = gather([(np.array([row]), one) for row, one in enumerate(self._answers[:seen])], seen)
         return Tallied(self._guard(self.learner.learned(designs, answers)), self.objectives[0].metric, self.scored)
 
-    def _effort(self) -> Effort:
-        """Another walk for each version."""
-        return replace(self.effort, seed=self.effort.seed + self.version)
+    def _effort(self, again: int = 0) -> Effort:
+        """Another walk for each version, and each time that it is walked `again`."""
+        return replace(self.effort, seed=self.effort.seed + self.version + again)
 
     def _starts(self, seen: int) -> Genomes:
         """Where a search begins: the designs that count, and those that the last version expected on the front."""
