@@ -14,7 +14,7 @@ from dse.active.acquisition import Belief
 DRAWS = 16
 VALID = "valid_probability"
 UNLIKELY = 0.25  # times as sound is a design whose median breaks a constraint
-SMALLEST = {"cycles": 1.0, "count": 1.0, "share": 1e-4}  # by unit: less than that is as good as that
+SMALLEST = {"cycles": 1.0, "count": 1.0, "share": 0.01}  # by unit: less than that is as good; tools round shares to it
 
 
 def logarithms(values: Floats, objectives: Sequence[Objective]) -> Floats:

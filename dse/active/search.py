@@ -120,12 +120,17 @@ class ActiveSearch:
     def _best_of(self, rows: Rows) -> Wish:
         assert self.pool.belief is not None
         belief, pending, corner = self.pool.belief.take(rows), self._on_their_way(), self._corner()
-        if (len(self._order) + len(self._pending)) % BOLD != BOLD - 1:
+        # Calibrated intervals are as wide beside a label as far from all: who dares keeps away from what is known. So
+        # does who has found nothing sound.
+        bold, since = (len(self._order) + len(self._pending)) % BOLD == BOLD - 1, self._seen
+        if bold or not len(self._front):
+            since = 0
+        if not bold:
             belief, pending = belief.plain, pending.plain
-        gains = expected_gain(belief, self._front, pending, corner)
-        gains *= self.pool.unlike(rows, [*self._order[self._seen :], *self._pending])
-        # Where nothing is expected to help, the one that is likeliest to count.
-        best = int(np.argmax(gains if gains.max() > 0 else belief.sound))
+        unlike = self.pool.unlike(rows, [*self._order[since:], *self._pending])
+        gains = unlike * expected_gain(belief, self._front, pending, corner)
+        # Where nothing is expected to help, one that is likely to count.
+        best = int(np.argmax(gains if gains.max() > 0 else unlike * belief.sound))
         there = hypervolume(self._front, corner)
         share = float(gains.max()) / there if there > 0 else math.inf
         return self._wish_of(int(rows[best]), share)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dse.report.pictures.style import ACCENT, STROKES
 
-SHAPES = ("^", "s", "D", "v", "P", "X")
+SHAPES = ("^", "s", "D", "v", "P", "X", "<")
 
 
 @dataclass(frozen=True)

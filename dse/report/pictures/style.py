@@ -39,7 +39,7 @@ FILLS = (
     "#dddddd",
 )
 # Okabe and Ito's colours for marks and lines, told apart by colour-blind readers; their vermilion is near ACCENT.
-STROKES = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b7280")
+STROKES = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b7280", "#7a4a21")
 GREYS = ("#b6bec8", "#cfd5dc", "#e4e8ec")
 MARKS = ("o", "^", "s", "D", "v", "P")
 FONTS = "'DejaVu Sans', Verdana, sans-serif"
