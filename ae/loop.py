@@ -40,6 +40,7 @@ class Race:
     seeds: tuple[int, ...]
     budget: int
     out: Path
+    checkpoint: str | None = None  # of the language model; None: the shipped one
 
     def path(self, kernel: str, method: str, seed: int) -> Path:
         """Where a point is kept."""
@@ -63,14 +64,14 @@ class Leg:
                     yield method, seed
 
 
-def predictor_of(name: str) -> Predictor | None:
-    """What a method learns with. Raises InputError where PyTorch is needed and not installed."""
+def predictor_of(name: str, checkpoint: str | None) -> Predictor | None:
+    """What a method learns with. Raises InputError for an unusable checkpoint, and where PyTorch is not installed."""
     if name in KINDS:
         return AlonePredictor(name)
     if name == "estimate":
         return CascadePredictor(None, EstimatePredictor())
     if name == "lm":
-        return CascadePredictor(with_intervals(language_model(None), None), EstimatePredictor())
+        return CascadePredictor(with_intervals(language_model(checkpoint), checkpoint), EstimatePredictor())
     return None
 
 
@@ -103,7 +104,7 @@ def _check(race: Race) -> None:
     for table in read_results(race.data, race.tool, race.kernels):
         Course.of(table)
         for name in {METHODS[method].predictor for method in race.methods}:
-            predictor = predictor_of(name)
+            predictor = predictor_of(name, race.checkpoint)
             if predictor is not None and predictor.fitted_on.saw(table.family, table.kernel.digest):
                 found = f"{table.name} is of a family that {predictor.name} ({name}) has learned from"
                 raise InputError("--kernels", found, "kernels that no method has seen")
@@ -123,7 +124,7 @@ def _run(leg: Leg) -> list[str]:
     """Do the points of a leg. Returns what went wrong."""
     race, wrong = leg.race, []
     (table,) = read_results(race.data, race.tool, [leg.kernel])
-    course, predictor = Course.of(table), predictor_of(METHODS[leg.methods[0]].predictor)
+    course, predictor = Course.of(table), predictor_of(METHODS[leg.methods[0]].predictor, race.checkpoint)
     for method, seed in leg.left():
         began = time.process_time()
         try:

@@ -52,6 +52,7 @@ def race_of(given: argparse.Namespace) -> Race:
         seeds=tuple(range(seeds)),
         budget=budget,
         out=given.out / f"loop-{given.tool_version}",
+        checkpoint=given.checkpoint,
     )
 
 
@@ -65,6 +66,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--methods", help=f"separated by semicolons, of: {'; '.join(METHODS)}; default: all")
     parser.add_argument("--budget", default="60", help="tool runs of a method on a kernel")
     parser.add_argument("--seeds", default="10")
+    parser.add_argument("--checkpoint", help="language model that races, with its kernels unseen (default: shipped)")
     parser.add_argument("--workers", default="2", help="processes")
     parser.add_argument("--out", type=Path, default=Path("ae/results"))
     given = parser.parse_args(arguments)
