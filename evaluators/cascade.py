@@ -7,6 +7,7 @@ learns is not its business, a recalibrated model is another cascade.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ from evaluators.predictor import METRICS, VALID, FittedOn, Labelled, Predictor
 from evaluators.scoring.figures import target as y_of
 
 VERSION = "1"
+LOG = logging.getLogger("tilewright")
 Texts = NDArray[np.str_]
 WIDEST = 2.0  # half an interval in y, where 1 is a factor of 4: beyond, the estimate is at least as good
 
@@ -171,6 +173,7 @@ class CascadePredictor:
                 model, why = self.model.fitted(kernel, target, labels, seed), ""
             except InputError as error:
                 why = str(error)
+                LOG.info("%s is the estimate's alone: %s", kernel.name, why)
         found = Cascade(kernel, target, model, estimate, None, self.widest, why)
         if labels is None or not np.isnan(labels.truth["cycles"]).any():
             return found
