@@ -42,9 +42,10 @@ class Pool:
         """Of a design, None where it is not here."""
         return self._row.get(key)
 
-    def unlike(self, rows: Rows, keys: Sequence[bytes]) -> Floats:
-        """(n,) in 0 .. 1, how little the designs of some rows are like any of those with these keys, in what they are
-        and in what is believed of them: what a label says of its neighbours is known to the next version only."""
+    def unlike(self, rows: Rows, keys: Sequence[bytes], nearest: bool = False) -> Floats:
+        """(n,) in 0 .. 1, how little the designs of some rows are like those with these keys, in what they are and in
+        what is believed of them: like any of them, or like the `nearest`. What a label says of its neighbours is known
+        to the next version only."""
         found = np.ones(len(rows))
         others = [row for key in keys if (row := self._row.get(key)) is not None]
         if not others or self.belief is None:
@@ -56,7 +57,8 @@ class Pool:
         for other in others:
             apart = np.abs(places[rows] - places[other]).mean(axis=1) / NEIGHBOURS
             told = middle[rows] - middle[other]
-            found *= 1 - np.exp(-(apart**2 + (told**2).sum(axis=1)) / 2)
+            from_it = 1 - np.exp(-(apart**2 + (told**2).sum(axis=1)) / 2)
+            found = np.minimum(found, from_it) if nearest else found * from_it
         return found
 
     def rescored(self, evaluator: Evaluator, kept: Bools) -> None:

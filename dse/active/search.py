@@ -30,6 +30,7 @@ from evaluators.base import Evaluator
 MOST_KEPT = 5_000  # unlabelled designs that are scored again by a new version, the most promising
 LIKELY = 0.5  # of the likeliest design: as sound as that, it is believed to be on the front
 BOLD = 3  # of so many designs, one is chosen by draws, which dare more; the others by medians, which are right sooner
+LITTLE = 0.02  # of the hypervolume: medians that promise less have found what they can
 CALM = 2  # versions in a row that must expect little before a search ends by itself
 
 
@@ -118,20 +119,20 @@ class ActiveSearch:
         return np.array([row for row, key in enumerate(self.pool.keys) if key not in self._keys], dtype=np.int64)
 
     def _best_of(self, rows: Rows) -> Wish:
+        """By medians, as long as they promise something; now and then, and where they do not, by draws."""
         assert self.pool.belief is not None
         belief, pending, corner = self.pool.belief.take(rows), self._on_their_way(), self._corner()
-        # Calibrated intervals are as wide beside a label as far from all: who dares keeps away from what is known. So
-        # does who has found nothing sound.
-        bold, since = (len(self._order) + len(self._pending)) % BOLD == BOLD - 1, self._seen
-        if bold or not len(self._front):
-            since = 0
-        if not bold:
-            belief, pending = belief.plain, pending.plain
+        there = hypervolume(self._front, corner)
+        since = self._seen if len(self._front) else 0  # who has found nothing sound keeps away from all that was tried
         unlike = self.pool.unlike(rows, [*self._order[since:], *self._pending])
-        gains = unlike * expected_gain(belief, self._front, pending, corner)
+        gains = unlike * expected_gain(belief.plain, self._front, pending.plain, corner)
+        asked = len(self._order) + len(self._pending)
+        if len(self._front) and (asked % BOLD == BOLD - 1 or gains.max() < LITTLE * there):
+            # Calibrated intervals are as wide beside a label as far from all: there it is known better.
+            near = 1 - self.pool.unlike(rows, [*self._order, *self._pending], nearest=True)
+            gains = unlike * expected_gain(belief.surer(near), self._front, pending, corner)
         # Where nothing is expected to help, one that is likely to count.
         best = int(np.argmax(gains if gains.max() > 0 else unlike * belief.sound))
-        there = hypervolume(self._front, corner)
         share = float(gains.max()) / there if there > 0 else math.inf
         return self._wish_of(int(rows[best]), share)
 

@@ -151,3 +151,13 @@ def test_a_twin_on_its_way_is_worth_little(seed: int) -> None:
 def test_the_reference_lies_beyond_all() -> None:
     """A tenth of the span; 0.1 where points do not span."""
     assert reference(np.array([[1.0, 5.0], [3.0, 5.0]])) == pytest.approx([3.2, 5.1])
+
+
+def test_surer_beside_a_label() -> None:
+    """Without doubt on the spot, as unsure as ever far from all; the middle stays."""
+    some = belief(3, 8, 1)
+    found = some.surer(np.array([1.0, 0.0, 0.75]))
+    np.testing.assert_allclose(found.draws[0], np.broadcast_to(some.middle[0], (8, 2)))
+    np.testing.assert_allclose(found.draws[1], some.draws[1])
+    np.testing.assert_allclose(found.draws[2] - some.middle[2], (some.draws[2] - some.middle[2]) / 2)
+    assert np.array_equal(found.middle, some.middle) and np.array_equal(found.sound, some.sound)

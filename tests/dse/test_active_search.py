@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -354,3 +355,21 @@ def test_any_model_widens_a_pool(formula: Formula, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(dse.active.pool, "WHOLE", 10)
     wishes = wished(played(search_by(formula, Plan(every=4, generations=3)), most=40))
     assert len({wish.key for wish in wishes}) == len(wishes) == 40
+
+
+def test_unlike() -> None:
+    """A design is nothing but itself, is as unlike several as all of them one by one, and at least as unlike the nearest
+    alone; what is believed of a design counts as much as what it is."""
+    search = search_by(perfect)
+    assert search.wish() is not None
+    pool, rows = search.pool, np.arange(20)
+    keys = pool.keys[3:6]
+    each = np.array([pool.unlike(rows, [key]) for key in keys])
+    assert (np.diagonal(each[:, 3:6]) == 0).all() and (each[:, 10:] > 0).all()
+    np.testing.assert_allclose(pool.unlike(rows, keys), each.prod(axis=0))
+    np.testing.assert_allclose(pool.unlike(rows, keys, nearest=True), each.min(axis=0))
+    assert pool.belief is not None
+    nearer = replace(pool.belief, middle=np.zeros_like(pool.belief.middle))
+    pool.belief = nearer
+    assert (pool.unlike(rows, [keys[0]]) <= each[0]).all() and (pool.unlike(rows, [keys[0]]) < each[0]).any()
+    assert (pool.unlike(rows, []) == 1).all() and (pool.unlike(rows, [b"nobody"]) == 1).all()
