@@ -358,8 +358,8 @@ def test_any_model_widens_a_pool(formula: Formula, monkeypatch: pytest.MonkeyPat
 
 
 def test_unlike() -> None:
-    """A design is like itself, is as unlike several as all of them one by one, and at least as unlike the nearest alone;
-    what is believed of a design counts as much as what it is."""
+    """A design is like itself, is as unlike several as all of them one by one, and at least as unlike the nearest; what
+    is believed of a design counts as much as what it is."""
     search = search_by(perfect)
     assert search.wish() is not None
     pool, rows = search.pool, np.arange(20)
