@@ -67,7 +67,9 @@ def said_in_words(found: Purchases) -> list[str]:
                 f"their {LEVEL:.0%} intervals."
             )
     if found.expected:
-        words.append(f"{len(found.expected)} designs that were not bought are expected on the front.")
+        count = len(found.expected)
+        more = f"{count} designs that were not bought are" if count > 1 else "One design that was not bought is"
+        words.append(f"{more} expected on the front.")
     return words
 
 
