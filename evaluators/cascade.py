@@ -138,7 +138,8 @@ def fitting(share: Floats, interval: Floats, target: Target, level: float) -> Fl
     side = np.where(room > 0, way[:, 1], -way[:, 0]) / NormalDist().inv_cdf((1 + level) / 2)
     with np.errstate(all="ignore"):
         scores = np.where(side > 0, room / side, np.sign(room) * np.inf)
-    found: Floats = np.where(np.isfinite(share) & (share > 0), np.maximum(ndtr(scores), 1e-3), 1.0)  # nothing is certain
+    likely = np.maximum(ndtr(scores), 1e-3)  # nothing is certain
+    found: Floats = np.where(np.isfinite(share) & (share > 0), likely, 1.0)
     return found
 
 
