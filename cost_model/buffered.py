@@ -50,7 +50,6 @@ class BufferedNmp:
     """NMP channels whose buffers decide how often data moves."""
 
     name, version = "nmp-buffered", "1"
-    larger_buffers_never_slow = True
 
     def __init__(self, constants: Constants) -> None:
         self.constants = constants
@@ -92,6 +91,12 @@ class BufferedNmp:
             "bandwidth": np.where(found.compute_s >= found.ideal_s, 0.0, ideal) * scale,
             "buffer": (found.latency_s - once - ideal) * scale,
         }
+
+    def strengths(self, device: Device) -> tuple[Floats, ...]:
+        """See `Ordered`. What fits into a buffer fits into a larger one, see `tilings`."""
+        buffers = (device.input_kb, device.weight_kb, device.output_kb)
+        engines = (device.fpus * device.mhz, device.pe_gbps, utilisation(device))
+        return tuple(np.asarray(figure, dtype=np.float64) for figure in (*engines, *buffers))
 
     def _traffic(self, M: Ints, n: Ints, k: Ints, device: Device) -> Traffic:
         """The fastest tiling of (M, k) . (k, n) on one channel; of equal ones the first."""

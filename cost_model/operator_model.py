@@ -35,6 +35,17 @@ class OperatorModel(Protocol):
 
 
 @runtime_checkable
+class Ordered(Protocol):
+    """An operator model that can tell a device which is never slower than another; the exact solver asks where it can
+    and leaves the weaker ones out."""
+
+    def strengths(self, device: Device) -> tuple[Floats, ...]:
+        """Figures of the hardware, each (n,): a device with as many channels that is at least as strong in all of them
+        never slows an operator. None at all: nothing of an NMP device matters."""
+        ...
+
+
+@runtime_checkable
 class Explained(Protocol):
     """An operator model that can also say what its seconds are spent on; reports ask where it can."""
 

@@ -36,7 +36,6 @@ class NpuRoofline:
     """A centralised NPU that reads its operands through `channels` memory channels."""
 
     name, version = "npu-roofline", "1"
-    larger_buffers_never_slow = True
 
     def cost(self, B: Ints, M: Ints, N: Ints, K: Ints, channels: Ints, device: Device) -> OperatorCost:
         """See `OperatorModel`. Compute and bandwidth both reach `npu_efficiency` of their peak."""
@@ -56,12 +55,15 @@ class NpuRoofline:
         bound = compute >= latency * (1 - 1e-9)
         return {"compute": np.where(bound, latency, 0.0), "bandwidth": np.where(bound, 0.0, latency)}
 
+    def strengths(self, device: Device) -> tuple[Floats, ...]:
+        """See `Ordered`."""
+        return ()
+
 
 class NmpRoofline:
     """Processing engines beside the banks of `channels` memory channels."""
 
     name, version = "nmp-roofline", "1"
-    larger_buffers_never_slow = True
 
     def cost(self, B: Ints, M: Ints, N: Ints, K: Ints, channels: Ints, device: Device) -> OperatorCost:
         """See `OperatorModel`: transfer in, compute, transfer out, GEMMs of one channel set in turn."""
@@ -90,6 +92,10 @@ class NmpRoofline:
             "compute": np.where(bound, busy, 0.0),
             "bandwidth": np.where(bound, 0.0, busy),
         }
+
+    def strengths(self, device: Device) -> tuple[Floats, ...]:
+        """See `Ordered`. Buffers do not matter here."""
+        return device.fpus * device.mhz, np.asarray(device.pe_gbps, dtype=np.float64), utilisation(device)
 
 
 class Split(NamedTuple):

@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cost_model.buffered import BufferedNmp, MeteredNpu
-from cost_model.operator_model import Explained, OperatorCost, OperatorModel
+from cost_model.operator_model import Explained, OperatorCost, OperatorModel, Ordered
 from cost_model.roofline import NmpRoofline, NpuRoofline
 from cost_model.technology import Constants
 from design.core import Floats
+from design.device import Device
 from design.errors import InputError
 from evaluators.faults import Late, in_one_line
 
@@ -32,13 +33,12 @@ class ModelFault(InputError):
 
 
 class UsersModel:
-    """A model from a user's file, with every fault of it a `ModelFault`. What it promises beside costs (such as
-    `larger_buffers_never_slow`) is promised here too."""
+    """A model from a user's file, with every fault of it a `ModelFault`. One that is `Ordered` is so here too."""
 
     def __init__(self, path: Path, model: OperatorModel) -> None:
         self._path, self._model = str(path), model
         self.name, self.version = model.name, model.version
-        self.larger_buffers_never_slow = bool(getattr(model, "larger_buffers_never_slow", False))
+        self.strengths = self._strengths if isinstance(model, Ordered) else None
 
     def cost(self, *given: Any) -> OperatorCost:
         """See `OperatorModel`."""
@@ -50,6 +50,14 @@ class UsersModel:
             return OperatorCost(_for(cost.latency_s, given), _for(cost.energy_j, given))
 
         return self._blamed(ask)
+
+    def _strengths(self, device: Device) -> tuple[Floats, ...]:
+        model = self._model
+        assert isinstance(model, Ordered)
+        shape = np.shape(device.fpus)
+        return self._blamed(
+            lambda: tuple(np.broadcast_to(np.asarray(f, float), shape) for f in model.strengths(device))
+        )
 
     def _blamed(self, ask: Callable[[], T]) -> T:
         try:

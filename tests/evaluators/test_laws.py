@@ -14,8 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cost_model.buffered import BufferedNmp
+from cost_model.operator_model import Ordered
+from cost_model.roofline import NmpRoofline
+from cost_model.technology import read_technology
 from design.core import Batch, Floats
-from design.device import Platform, Processors
+from design.device import Device, Platform, Processors
 from design.transformer import Usage, layer_workload, read_graph, read_shape
 from design.workload import Workload
 from dse.spaces.fixed import FixedSpace
@@ -24,6 +28,7 @@ from evaluators.roofline import RooflineEvaluator
 from tests.cases import MODELS, PROCESSORS, ROOT, examples, hardware, model_workload, nmp_space
 
 PLATFORM = Platform()
+NOMINAL = read_technology(ROOT / "config" / "technology" / "hybrid-bonding.json").constants()
 PLAIN = tuple(p for p in PROCESSORS if p.fpus > 1)  # none of these has a tabulated utilisation, nor a faster one
 SLACK = 1 + 1e-12  # of rounding
 
@@ -60,6 +65,26 @@ def test_a_faster_processor_never_slows(column: str, model: str, batch: int, fac
     after = with_columns(before, **{column: before.columns[column] * factor})
     assert (latency(workload, after) <= latency(workload, before) * SLACK).all()
     assert np.array_equal(latency(workload, after, "prefill_s"), latency(workload, before, "prefill_s"))
+
+
+@pytest.mark.parametrize("model", [NmpRoofline(), BufferedNmp(NOMINAL)], ids=lambda m: m.name)
+@examples(60)
+@given(batch=st.sampled_from([1, 4, 16]), seed=st.integers(0, 10**6))
+def test_the_stronger_device_never_slows(model: Ordered, batch: int, seed: int) -> None:
+    """Whatever the operator, and with the devices of tabulated utilisation among the others."""
+    rng = np.random.default_rng(seed)
+    every = np.array([(p.fpus, p.mhz, p.pe_gbps) for p in (*PROCESSORS, Processors(1, 200, 6.4))])
+    engine, count = every[rng.integers(0, len(every), 60)].T, 60
+    buffers = rng.choice([1, 4, 16, 64], (3, count))
+    device = Device(PLATFORM, engine[0].astype(np.int64), engine[1], engine[2], *buffers, 2.0, batch)
+    strengths = np.stack(model.strengths(device), axis=1)
+    shape = [np.full(count, int(2 ** rng.uniform(0, top))) for top in (5, 10, 13, 13, 3)]
+    assert isinstance(model, NmpRoofline | BufferedNmp)
+    seconds = np.nan_to_num(model.cost(*shape, device).latency_s, nan=np.inf)
+    stronger = (strengths[:, None] >= strengths[None]).all(axis=2)
+    assert stronger.sum() > count  # each is as strong as itself
+    slower = seconds[:, None] > seconds[None] * SLACK
+    assert not (stronger & slower).any()
 
 
 @examples(25)

@@ -12,7 +12,7 @@ import pytest
 from cost_model.operator_model import OperatorCost, OperatorModel
 from cost_model.roofline import NmpRoofline, NpuRoofline
 from design.core import Batch, Ints, Objective, Status
-from design.device import Device, HardwareSpace
+from design.device import Device, HardwareSpace, Processors
 from design.workload import FFN, Gemm, Operator, Workload
 from dse.archive import Archive
 from dse.engine import Effort, Search, make_search
@@ -168,10 +168,10 @@ def test_too_many_operators() -> None:
 
 @pytest.mark.parametrize(("evaluator", "objective"), [(ROOFLINE, LATENCY), (BUFFERED, DECODE)])
 def test_exact_search(evaluator: NmpEvaluator, objective: Objective) -> None:
-    """Only the largest buffers are solved, and the optimum is that of all devices solved one by one."""
+    """Only the strongest devices are solved, and the optimum is that of all devices solved one by one."""
     space = space_for(evaluator, DEVICES)
     search = ExactSearch(space, evaluator, objective.metric)
-    assert search.devices == 4 and space.genes.size == 8
+    assert search.devices == 2 and space.genes.size == 8  # one for each number of channels
     bound, archive = run(space, evaluator, objective, search=search, generations=5)
     proofs = solve(evaluator, DEVICES, objective.metric)
     assert all(proof.lower_bound == pytest.approx(proof.value, rel=1e-9) for proof in proofs)
@@ -184,7 +184,7 @@ def test_exact_search(evaluator: NmpEvaluator, objective: Objective) -> None:
 
 @pytest.mark.parametrize("evaluator", EVALUATORS, ids=lambda e: e.name)
 def test_the_largest_buffers_are_solved(evaluator: NmpEvaluator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The largest of each list, wherever it stands; then no smaller ones do for the same dataflow."""
+    """The largest of each list, wherever it stands, if they matter; then no smaller ones do for the same dataflow."""
     solved: list[tuple[int, ...]] = []
 
     def watched(*arguments: Any, **more: Any) -> Proof:
@@ -195,7 +195,11 @@ def test_the_largest_buffers_are_solved(evaluator: NmpEvaluator, monkeypatch: py
     choices = (4, 64, 2), (8, 4, 2), (1, 8)
     space = space_for(evaluator, devices((1,), (FAST,), *choices))
     candidates = ExactSearch(space, evaluator, "latency_s").ask()
-    assert solved == [(64, 8, 8)] and candidates is not None and len(candidates) == 1
+    assert (
+        solved == [(64, 8, 8) if evaluator is BUFFERED else (4, 8, 1)]
+        and candidates is not None
+        and len(candidates) == 1
+    )
     design = candidates.batch
     assert evaluator.evaluate(design, seed=0).metrics["latency_s"][0] == pytest.approx(
         min(proof.value for proof in solve(evaluator, devices((1,), (FAST,), (64,), (8,), (8,)))), rel=1e-12
@@ -233,10 +237,10 @@ def test_exact_search_where_nothing_fits() -> None:
 
 
 class Unpromising(NmpRoofline):
-    """A model that promises nothing of its buffers, and is faster with small ones."""
+    """A model that promises nothing of its devices, and is faster with small buffers."""
 
     name, version = "small-is-beautiful", "1"
-    larger_buffers_never_slow = False
+    strengths = None
 
     def cost(self, B: Ints, M: Ints, N: Ints, K: Ints, channels: Ints, device: Device) -> OperatorCost:
         """See `OperatorModel`."""
@@ -258,7 +262,7 @@ class Wrapped:
 
 
 def test_models_without_the_promise() -> None:
-    """All buffers are looked at unless both models promise; so the best ones are found."""
+    """All devices are looked at unless both models promise; so the best ones are found."""
     hardware = devices((2,), (FAST,), (4, 64, 1))
 
     def search(npu: OperatorModel, nmp: OperatorModel) -> tuple[ExactSearch, NmpSpace, NmpEvaluator]:
@@ -277,6 +281,28 @@ def test_models_without_the_promise() -> None:
     assert bound.lower_bound == pytest.approx(archive.values[0, 0], rel=1e-9)
     assert archive.genomes is not None and space.decode(archive.genomes).columns["input_kb"][0] == 1
     assert np.argmin([proof.value for proof in proofs]) == 2
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS, ids=lambda e: e.name)
+def test_the_least_engines_that_are_as_fast(evaluator: NmpEvaluator) -> None:
+    """Of engines that are as fast with the best dataflow, the weakest; no device is faster than the one proposed."""
+    engines = (Processors(8, 600, 0.4), Processors(8, 600, 6.4), Processors(16, 600, 6.4), Processors(8, 300, 6.4))
+    hardware = devices((1,), engines, (4,), (4,), (4,))
+    space = space_for(evaluator, hardware)
+    search = ExactSearch(space, evaluator, "latency_s")
+    assert search.devices == 1  # 16 FPUs at the higher bandwidth are never slower
+    candidates = search.ask()
+    assert candidates is not None
+    columns, count = candidates.batch.columns, len(engines)
+    other = {name: np.repeat(values, count, axis=0) for name, values in columns.items()}
+    for name in ("fpus", "mhz", "pe_gbps"):
+        other[name] = np.array([getattr(engine, name) for engine in engines], dtype=columns[name].dtype)
+    latency = evaluator.evaluate(Batch(candidates.batch.schema, other), seed=0).metrics["latency_s"]
+    as_fast = latency <= latency.min() * (1 + 1e-12)
+    compute = other["fpus"] * other["mhz"]
+    assert (columns["fpus"] * columns["mhz"])[0] == compute[as_fast].min()
+    least = min(proof.value for proof in solve(evaluator, hardware))
+    assert latency.min() == pytest.approx(least, rel=1e-12)
 
 
 def test_no_design_is_proposed_twice() -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from design.core import Batch, Floats, Genomes, Status, key_bytes
+from cost_model.operator_model import Ordered
+from design.core import Batch, Floats, Genomes, Rows, Status, key_bytes
 from design.nmp import HARDWARE
 from dse.propose import Candidates
 from dse.spaces.nmp import NmpSpace
 from dse.studies.nmp.exact.prove import prove
+from evaluators.layer import Columns
 from evaluators.nmp_design import NmpEvaluator
 
 BUFFERS = slice(2, 5)  # genes of the buffers among those of the hardware
@@ -23,8 +25,8 @@ class ExactSearch:
 
     What is solved is written to `ledger`, and what is there already is not solved again.
 
-    Where both operator models promise that larger buffers never slow a design, only the largest are solved, and
-    then shrunk as far as costs no time.
+    Where both operator models know which devices are never slower than others (`Ordered`), only those that no other
+    one is at least as strong as are solved; their engines and buffers are then weakened as far as costs no time.
     """
 
     def __init__(
@@ -38,11 +40,10 @@ class ExactSearch:
         self._ledger: MutableMapping[str, Any] = {} if ledger is None else ledger
         genes = space.genes
         choices = [np.arange(length) for length in genes.lengths]
-        models = (evaluator.npu, evaluator.nmp)
-        self._largest_only = all(getattr(model, "larger_buffers_never_slow", False) for model in models)
-        if self._largest_only:
-            choices[BUFFERS] = [np.array([np.argmax(sizes)]) for sizes in genes.space.choices[BUFFERS]]
         grid = np.stack([index.ravel() for index in np.meshgrid(*choices, indexing="ij")], axis=1)
+        if (strongest := _strongest(evaluator, genes.decode(grid))) is not None:
+            grid = grid[strongest]
+        self._weaken = strongest is not None
         c = genes.decode(grid)
         promise = c["nmp_channels"] * c["pe_gbps"]
         self._devices = grid[np.argsort(-promise, kind="stable")]
@@ -81,24 +82,48 @@ class ExactSearch:
         columns = self.space.genes.decode(device)
         proof = prove(self.space, self.evaluator, columns, self.metric, beat=self._best)
         design = proof.design
-        if design is not None and self._largest_only:
-            design = self._with_least_buffers(design, proof.value)
+        if design is not None and self._weaken:
+            design = self._weakened(design, proof.value)
         genome = None if design is None else self.space.encode(design)[0].tolist()
         return [proof.lower_bound, proof.value, genome]
 
-    def _with_least_buffers(self, design: Batch, value: float) -> Batch:
-        """The same dataflow with the smallest buffers (bytes of a channel) that are as fast."""
-        sizes = [np.asarray(choices) for choices in self.space.genes.space.choices[BUFFERS]]
-        grid = [index.ravel() for index in np.meshgrid(*sizes, indexing="ij")]
-        columns = {name: np.repeat(values, len(grid[0]), axis=0) for name, values in design.columns.items()}
-        many = Batch(design.schema, columns | dict(zip(("input_kb", "weight_kb", "output_kb"), grid, strict=True)))
+    def _weakened(self, design: Batch, value: float) -> Batch:
+        """The same dataflow with the least engines (GMAC/s, then bandwidth) and then the smallest buffers (bytes of a
+        channel) that are as fast."""
+        hardware = self.space.genes.space
+        axes = [np.arange(len(hardware.processors)), *(np.asarray(choices) for choices in hardware.choices[BUFFERS])]
+        engine, *buffers = [index.ravel() for index in np.meshgrid(*axes, indexing="ij")]
+        columns = {name: np.repeat(values, len(engine), axis=0) for name, values in design.columns.items()}
+        for name in ("fpus", "mhz", "pe_gbps"):
+            columns[name] = np.array([getattr(p, name) for p in hardware.processors], columns[name].dtype)[engine]
+        many = Batch(design.schema, columns | dict(zip(("input_kb", "weight_kb", "output_kb"), buffers, strict=True)))
         answer = self.evaluator.evaluate(many, seed=0)
         fast = (answer.status == Status.OK) & (answer.metrics[self.metric] <= value * (1 + 1e-12))
-        size = grid[0] + grid[1] * self.space.platform.banks_per_channel + grid[2]
-        return many.take(np.array([np.argmin(np.where(fast, size, np.inf))]))
+        size = buffers[0] + buffers[1] * self.space.platform.banks_per_channel + buffers[2]
+        c = many.columns
+        order = np.lexsort((size, c["pe_gbps"], c["fpus"] * c["mhz"], ~fast))
+        return many.take(order[:1])
 
     def tell(self, genomes: Genomes, values: Floats, violation: Floats) -> None:
         """See `Search`. What the evaluator says is known already."""
+
+
+def _strongest(evaluator: NmpEvaluator, c: Columns) -> Rows | None:
+    """Rows of devices that no other with as many channels is at least as strong as, of equal ones the first; None where
+    a model does not know."""
+    models = (evaluator.npu, evaluator.nmp)
+    ordered = [model for model in models if isinstance(model, Ordered)]
+    if len(ordered) < len(models):
+        return None
+    device = evaluator.device(c)
+    figures = [f for model in ordered for f in model.strengths(device)]
+    # Devices with other channels have other dataflows: to be as strong is to have both more and fewer.
+    channels = c["nmp_channels"].astype(np.float64)
+    weakness = np.stack([channels, -channels, *(-figure for figure in figures)], axis=1)
+    from moocore import is_nondominated
+
+    found: Rows = np.flatnonzero(is_nondominated(weakness, keep_weakly=False))
+    return found
 
 
 def candidates(space: NmpSpace, batch: Batch) -> Candidates:
