@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ae.loop_table import runs_to
+from ae.loop.table import runs_to
 from ae.run_experiments import main
 
 METHODS = "extra-trees loop;nsga-ii;random"

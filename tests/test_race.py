@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ae.race import FIRST, METHODS, OBJECTIVES, Course, Looped, Method, distances, raced
+from ae.loop.race import FIRST, METHODS, OBJECTIVES, Course, Looped, Method, distances, raced
 from cost_model.tables.alone import KINDS
 from design.core import Status
 from design.errors import InputError

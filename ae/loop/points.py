@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ae.race import METHODS, Course, distances, raced
+from ae.loop.race import METHODS, Course, distances, raced
 from cost_model.tables.alone import KINDS
 from design.errors import InputError
 from dse.report.repeat import revision

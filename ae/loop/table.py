@@ -15,7 +15,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from ae.loop import Point, Race
+from ae.loop.points import Point, Race
 from design.core import Floats
 from dse.run_directory import write_whole
 

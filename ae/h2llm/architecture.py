@@ -1,0 +1,74 @@
+"""The architecture study: all published hardware by `buffered`, for latency, energy and area at once."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ae.h2llm.points import Point
+from design.errors import InputError
+from dse.run import Run
+from dse.run_directory import write_whole
+from dse.settings import BUFFERS
+from dse.setup import study_of
+
+OBJECTIVES = ("latency_s", "energy_j", "area_mm2")
+WORKLOAD = ("sg", 4)  # data set and batch size
+GENERATIONS, POPULATION, PARENTS = 100, 1_000, 500
+PARAMETERS = ("nmp_channels", "engines", "input_kb", "weight_kb", "output_kb")
+FRONT = "front.json"  # in the folder of a model's run, written last
+Design = dict[str, Any]
+
+
+def studied(model: str, folder: Path, seed: int, generations: int = GENERATIONS) -> list[Design]:
+    """The front found for a model, a record a design: its objectives, per layer, and hardware. A run that is there is
+    not made again. Raises KeyboardInterrupt where it was interrupted, InputError where it found nothing."""
+    point = Point("H2-LLM-Full", model, *WORKLOAD)
+    place = folder / point.name
+    if not (place / FRONT).exists():
+        more = {
+            "objectives": ",".join(OBJECTIVES),
+            "algorithm": "nsga2",
+            "num-generations": generations,
+            "population-num-per-generation": POPULATION,
+            "topk": PARENTS,
+            "input-buffer-size-space": BUFFERS,
+            "weight-buffer-size-space": BUFFERS,
+            "output-buffer-total-size-space": BUFFERS,
+        }
+        settings = point.settings("buffered", seed, place, more)
+        code = Run(study_of(settings), settings, place).execute()
+        if code == 130:
+            raise KeyboardInterrupt
+        if code:
+            raise InputError(point.name, "found nothing", f"a reason in {place / 'run.log'}")
+        write_whole(place / FRONT, json.dumps(_front(place, model)) + "\n")
+    found: list[Design] = json.loads((place / FRONT).read_text(encoding="utf-8"))
+    return found
+
+
+def shared(front: Sequence[Design]) -> dict[str, dict[str, float]]:
+    """Parameter -> value -> share of the front's designs that have it, the commonest first."""
+    found = {}
+    for name in PARAMETERS:
+        counts = Counter(str(design[name]) for design in front)
+        found[name] = {value: count / len(front) for value, count in counts.most_common()}
+    return found
+
+
+def _front(place: Path, model: str) -> list[Design]:
+    with (place / "front.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise InputError(str(place), "found no design that fits", "memory enough for the model")
+    return [_design(row, model) for row in rows]
+
+
+def _design(row: Mapping[str, str], model: str) -> Design:
+    engines = "x".join(f"{float(row[name]):g}" for name in ("fpus", "mhz", "pe_gbps"))
+    hardware = {name: int(row[name]) for name in PARAMETERS if name != "engines"}
+    return {"model": model, **{name: float(row[name]) for name in OBJECTIVES}, "engines": engines, **hardware}
