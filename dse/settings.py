@@ -176,7 +176,8 @@ OPTIONS = (
         "checkpoint",
         "",
         maybe(plain),
-        "trained model (predict; --evaluator lm, transformer-h; default: shipped)",
+        "trained model (predict; --evaluator lm, transformer-h, cascade; default: shipped); none: a cascade of the "
+        "estimate alone",
     ),
     Option(
         "base-model",

@@ -1,8 +1,9 @@
 """Evaluator `cascade`: a learned model where it is sure enough, the estimate where it is not.
 
 For each design and metric the model's word is taken where its calibrated interval is narrow, else the estimate's. Which
-it was stands in `source`. The gate is a pure function of a row and of the versions of both; what a search buys and
-learns is not its business, a recalibrated model is another cascade.
+it was stands in `source`. Whether a design is valid the model foresees no better, so that is the estimate's word. The
+gate is a pure function of a row and of the versions of both; what a search buys and learns is not its business, a
+recalibrated model is another cascade.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from hashlib import blake2b
 from statistics import NormalDist
 
@@ -20,14 +20,13 @@ from numpy.typing import NDArray
 
 from cost_model.hls.adapt import features
 from cost_model.tables.validity import Validity, learn_validity
-from design.core import Batch, Bools, Evaluation, Floats, Rows, gather
+from design.core import Batch, Bools, Evaluation, Floats, Rows
 from design.errors import InputError
 from design.hls import Target
 from design.loop_nest import Kernel
 from design.metrics import METRICS as KNOWN
 from evaluators.base import Evaluator
 from evaluators.baselines import LEARNED
-from evaluators.faults import failed
 from evaluators.hls_rows import UTILISATION, add_shares, answered, faults
 from evaluators.pace import together_of
 from evaluators.predictor import METRICS, VALID, FittedOn, Labelled, Predictor
@@ -74,18 +73,16 @@ class Cascade:
         begin = time.process_time()
         high = None if self.model is None else self.model.evaluate(batch, seed=seed)
         sure = {metric: self._sure(high, metric, len(batch)) for metric in METRICS}
-        low = self._estimated(batch, seed, ~np.all(list(sure.values()), axis=0))
+        low = self.estimate.evaluate(batch, seed=seed)
         high = low if high is None else high
         values = {m: np.where(sure[m], high.metrics[m], low.metrics[m]) for m in METRICS}
         interval = {m: np.where(sure[m][:, None], high.interval[m], low.interval[m]) for m in METRICS}
         samples = {m: np.where(sure[m][:, None], s, np.nan) for m, s in high.samples.items() if m in METRICS}
         source = {m: np.where(sure[m], high.source[m], low.source[m]) for m in METRICS}
         add_shares(values, interval, self.target.device)
-        expected = np.where(sure["cycles"], high.metrics.get(VALID, low.metrics[VALID]), low.metrics[VALID])
-        source[VALID] = np.where(sure["cycles"], high.source.get(VALID, low.source[VALID]), low.source[VALID])
-        values[VALID] = expected
+        values[VALID], source[VALID] = low.metrics[VALID], low.source[VALID]
         if self._validity is not None:
-            values[VALID] = self._validity.probability(self.kernel, batch, expected)
+            values[VALID] = self._validity.probability(self.kernel, batch, low.metrics[VALID])
             source[VALID] = np.full(len(batch), f"{self.name}/{self.version}")
         values[VALID] = values[VALID] * fitting(values[UTILISATION], interval[UTILISATION], self.target, high.level)
         interval[VALID] = np.tile([0.0, 1.0], (len(batch), 1))  # one design is valid or not
@@ -97,17 +94,6 @@ class Cascade:
     def stream(self, batch: Batch, *, seed: int) -> Iterator[tuple[Rows, Evaluation]]:
         """See `Evaluator`."""
         yield np.arange(len(batch)), self.evaluate(batch, seed=seed)
-
-    def _estimated(self, batch: Batch, seed: int, wanted: Bools) -> Evaluation:
-        """The estimate's word on all rows, made for those that are `wanted` (n,) alone; on others it is unknown."""
-        rows, others = np.flatnonzero(wanted), np.flatnonzero(~wanted)
-        if not len(rows):
-            return failed(self, len(batch), "not asked", 0.0)
-        known = self.estimate.evaluate(batch.take(rows), seed=seed)
-        if not len(others):
-            return known
-        blank = failed(self, len(others), "not asked", 0.0)
-        return gather([(rows, replace(known, samples={}, violation={})), (others, blank)], len(batch))
 
     def _sure(self, answer: Evaluation | None, metric: str, rows: int) -> Bools:
         """(n,) where the model's word on a metric is taken."""
@@ -167,7 +153,7 @@ class CascadePredictor:
 
     def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Cascade:
         """See `Predictor`."""
-        estimate = Adapted(self.estimate, kernel, target, labels, seed)
+        estimate = self.estimate.fitted(kernel, target, labels, seed)
         model, why = None, "no model"
         if self.model is not None:
             try:
@@ -185,32 +171,6 @@ class CascadePredictor:
         learned = learn_validity(rows, np.nan_to_num(expected), valid, seed)
         validity = LearnedValidity(plain, learned, f"{len(labels)} labels {_digest(_told(labels, seed))}")
         return Cascade(kernel, target, model, estimate, validity, self.widest, why)
-
-
-class Adapted:
-    """What `predictor` makes of labels, made when it is first asked: where the model is sure of all designs, nobody
-    does."""
-
-    def __init__(
-        self, predictor: Predictor, kernel: Kernel, target: Target, labels: Labelled | None, seed: int
-    ) -> None:
-        self._predictor, self._asked = predictor, (kernel, target, labels, seed)
-        plain = predictor.fitted(kernel, target, None, seed)
-        self.name, self.metrics, self.fidelity = plain.name, plain.metrics, plain.fidelity
-        told = "" if labels is None else _told(labels, seed)
-        self.version = plain.version if labels is None else f"{plain.version},{len(labels)} labels {_digest(told)}"
-
-    @cached_property
-    def _evaluator(self) -> Evaluator:
-        return self._predictor.fitted(*self._asked)
-
-    def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
-        """See `Evaluator`."""
-        return self._evaluator.evaluate(batch, seed=seed)
-
-    def stream(self, batch: Batch, *, seed: int) -> Iterator[tuple[Rows, Evaluation]]:
-        """See `Evaluator`."""
-        return self._evaluator.stream(batch, seed=seed)
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,18 @@ def test_recorded(data: Path, tmp_path: Path) -> None:
     assert main(["--execution-type", "report", "--dse-output-dir", str(out)]) == 0
 
 
+def test_the_estimate_alone(data: Path, tmp_path: Path) -> None:
+    """Without a language model the loop buys and learns all the same, by the estimate, and goes on where it was."""
+    source, out = data / "sources" / "scale_kernel.c", tmp_path / "out"
+    asked = loop(source, "--truth", "recorded", "--data", str(data), "--tool-version", "v18", "--checkpoint", "none")
+    for budget in ("7", "9"):
+        assert main([*asked, *BARE, "--budget", budget, "--resume", "--dse-output-dir", str(out)]) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert set(summary["bought"]["tiers"]) == {"estimate"} and summary["candidates"] == 9
+    assert len({label["key"] for label in labels_of(out)}) == 9
+    assert labels_of(out)[-1]["why"]["version"] == 1
+
+
 def test_kills(data: Path, tmp_path: Path) -> None:
     """SIGKILL at random moments and --resume: what is bought in the end, and in which order, is what an unbroken run
     buys; no label is bought twice, and none that was paid for is lost."""

@@ -12,8 +12,7 @@ import pytest
 from cost_model.hls.store import read_fitted
 from cost_model.lm.examples import Prompter
 from design.core import Batch, Evaluation, Floats
-from design.hls import FLATTEN, TARGETS, Target
-from design.loop_nest import Kernel
+from design.hls import FLATTEN, TARGETS
 from evaluators.base import Evaluator
 from evaluators.cascade import Cascade, CascadePredictor, fitting
 from evaluators.estimate import EstimateEvaluator, EstimatePredictor
@@ -28,37 +27,6 @@ from tests.evaluators.test_lm import KERNEL, TARGET, batch_of
 SPEAKERS = ("lm", "estimate")
 LM = LmPredictor(untrained())  # what it reads of a program is remembered
 INF = float("inf")
-
-
-class Counting:
-    """The estimate, that counts how often it was fitted to labels and how many rows it was asked about."""
-
-    name = "estimate"
-
-    def __init__(self) -> None:
-        self._inner = EstimatePredictor()
-        self.version, self.fitted_on = self._inner.version, self._inner.fitted_on
-        self.learned = self.rows = 0
-
-    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
-        """See `Predictor`."""
-        self.learned += labels is not None
-        found = self._inner.fitted(kernel, target, labels, seed)
-        return found if labels is None else Asked(self, found)
-
-
-class Asked:
-    """An evaluator whose rows are counted."""
-
-    def __init__(self, book: Counting, inner: Evaluator) -> None:
-        self._book, self._inner = book, inner
-        self.name, self.version, self.metrics, self.fidelity = inner.name, inner.version, inner.metrics, inner.fidelity
-        self.stream = inner.stream
-
-    def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
-        """See `Evaluator`."""
-        self._book.rows += len(batch)
-        return self._inner.evaluate(batch, seed=seed)
 
 
 @lru_cache
@@ -84,9 +52,9 @@ def halves(answer: Evaluation) -> Floats:
     return np.stack([np.abs(end[:, 1] - end[:, 0]) / 2 for end in ends])
 
 
-def cascade(widest: float, labels: Labelled | None = None, estimate: Any = None) -> Cascade:
+def cascade(widest: float, labels: Labelled | None = None) -> Cascade:
     """Of the untrained model and the estimate."""
-    return CascadePredictor(LM, estimate or EstimatePredictor(), widest).fitted(KERNEL, TARGET, labels, 1)
+    return CascadePredictor(LM, EstimatePredictor(), widest).fitted(KERNEL, TARGET, labels, 1)
 
 
 def make() -> tuple[Evaluator, Batch]:
@@ -162,18 +130,20 @@ def test_a_closed_gate_is_the_estimate(labels: Labelled | None) -> None:
 
 @pytest.mark.parametrize("labels", [None, labels_of(20, False)], ids=["none", "labels"])
 def test_an_open_gate_is_the_model(labels: Labelled | None) -> None:
-    """All numbers are its own; the estimate is not asked, and not fitted to labels either."""
-    batch, estimate = batch_of(30), Counting()
-    answer = cascade(INF, labels, estimate).evaluate(batch, seed=3)
+    """All costs are its own words; of validity the estimate speaks."""
+    batch = batch_of(30)
+    answer = cascade(INF, labels).evaluate(batch, seed=3)
     model = LM.fitted(KERNEL, TARGET, labels, 1).evaluate(batch, seed=3)
-    np.testing.assert_allclose(expected(answer), model.metrics[VALID])
+    estimate = EstimatePredictor().fitted(KERNEL, TARGET, labels, 1).evaluate(batch, seed=3)
+    np.testing.assert_allclose(expected(answer), estimate.metrics[VALID])
+    assert answer.source[VALID].tolist() == estimate.source[VALID].tolist()
     for metric in set(model.metrics) - {VALID}:
         np.testing.assert_array_equal(answer.metrics[metric], model.metrics[metric], metric)
         np.testing.assert_array_equal(answer.interval[metric], model.interval[metric], metric)
         assert answer.source[metric].tolist() == model.source[metric].tolist(), metric
     for metric in METRICS:
         np.testing.assert_array_equal(answer.samples[metric], model.samples[metric], metric)
-    assert np.array_equal(answer.status, model.status) and estimate.learned == 0
+    assert np.array_equal(answer.status, model.status)
 
 
 @pytest.mark.parametrize("labels", [None, labels_of(20, False)], ids=["none", "labels"])
@@ -198,22 +168,11 @@ def test_a_gate_that_is_half_open(labels: Labelled | None) -> None:
                 assert answer.source[f"{metric}_share"][row] == who.source[metric][row]
             samples = answer.samples[metric][row]
             assert samples.tolist() == model.samples[metric][row].tolist() if mine else np.isnan(samples).all()
-    whose = np.where(sure["cycles"], model.metrics[VALID], estimate.metrics[VALID])
-    np.testing.assert_allclose(expected(answer), whose)
+    np.testing.assert_allclose(expected(answer), estimate.metrics[VALID])
     np.testing.assert_array_equal(answer.metrics[UTILISATION], shares.max(axis=0))
     names = list(TARGET.device.resources)
     said = [answer.source[names[place]][row] for row, place in enumerate(np.argmax(shares, axis=0).tolist())]
     assert answer.source[UTILISATION].tolist() == said
-
-
-def test_the_estimate_is_made_for_rows_in_doubt_alone() -> None:
-    """Designs of which the model is sure in all are not estimated; where there is one in doubt labels are learned."""
-    batch, book = batch_of(40), Counting()
-    model = LM.fitted(KERNEL, TARGET, labels_of(20, False), 1).evaluate(batch, seed=3)
-    worst = halves(model).max(axis=0)
-    widest = float(np.sort(worst)[30])
-    cascade(widest, labels_of(20, False), book).evaluate(batch, seed=3)
-    assert book.rows == (worst > widest).sum() == 9 and book.learned == 1
 
 
 def test_versions_differ() -> None:
@@ -245,7 +204,7 @@ def test_labels_that_are_all_sound_rank_nothing_anew() -> None:
     """They were chosen so, or nothing fails: what was expected of validity stands."""
     batch = batch_of(60, 3)
     plain, told = (expected(cascade(INF, labels).evaluate(batch, seed=0)) for labels in (None, labels_of(40, False)))
-    np.testing.assert_allclose(plain, told)
+    np.testing.assert_allclose(plain, told, rtol=1e-3)  # what the estimate learns of costs moves it by a hair
     assert np.ptp(plain) > 0
 
 

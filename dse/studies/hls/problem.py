@@ -35,6 +35,7 @@ from frontends.c_kernel import read_kernel
 from frontends.hls_results import KernelTable, read_results
 
 GRACE_S = 60.0  # for a tool that is to be ended
+WITHOUT = "none"  # as a checkpoint: no language model
 PAUSES = 10  # of all generations of a search, the share that widens the pool before each version of a model
 
 
@@ -102,6 +103,8 @@ def build(settings: Settings) -> HlsProblem:
 
 
 def _cascade(settings: Settings) -> CascadePredictor:
+    if settings["checkpoint"] == WITHOUT:
+        return CascadePredictor(None, EstimatePredictor())
     model = language_model(settings["checkpoint"], settings["base-model"])
     return CascadePredictor(with_intervals(model, settings["checkpoint"]), EstimatePredictor())
 
