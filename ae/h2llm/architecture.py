@@ -52,11 +52,13 @@ def studied(model: str, folder: Path, seed: int, generations: int = GENERATIONS)
 
 
 def shared(front: Sequence[Design]) -> dict[str, dict[str, float]]:
-    """Parameter -> value -> share of the front's designs that have it, the commonest first."""
+    """Parameter -> value -> share of the devices on the front that have it, the commonest first. A device counts once,
+    however many dataflows are on the front with it."""
+    devices = dict.fromkeys(tuple(str(design[name]) for name in PARAMETERS) for design in front)
     found = {}
-    for name in PARAMETERS:
-        counts = Counter(str(design[name]) for design in front)
-        found[name] = {value: count / len(front) for value, count in counts.most_common()}
+    for place, name in enumerate(PARAMETERS):
+        counts = Counter(device[place] for device in devices)
+        found[name] = {value: count / len(devices) for value, count in counts.most_common()}
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ae.h2llm.architecture import PARAMETERS, shared
 from ae.h2llm.figures import WIDTH
@@ -43,9 +43,9 @@ def front_picture(designs: Sequence[Mapping[str, Any]], folder: Path, name: str)
         bare(axes)
         axes.tick_params(labelsize=7)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
         axes.xaxis.set_major_formatter(EngFormatter("s"))
-        axes.xaxis.set_minor_formatter(EngFormatter("s"))
-        axes.tick_params(axis="x", which="minor", labelsize=6)
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter(EngFormatter("J"))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_title(f"{MODELS[model]}: {sum(d['model'] == model for d in designs)} designs", fontsize=8, loc="left")
@@ -58,7 +58,7 @@ def front_picture(designs: Sequence[Mapping[str, Any]], folder: Path, name: str)
 
 
 def shared_picture(designs: Sequence[Mapping[str, Any]], folder: Path, name: str) -> None:
-    """A row a parameter and model: how many of the front's designs have which value, the commonest first."""
+    """A row a parameter and model: how many of the devices on the front have which value, the commonest first."""
     models = [model for model in MODELS if any(design["model"] == model for design in designs)]
     figure = new_figure(WIDTH, 0.19 * len(PARAMETERS) * max(len(models), 1) + 0.28 * len(PARAMETERS) + 0.1)
     panels = figure.subplots(len(PARAMETERS), 1)
