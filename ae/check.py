@@ -80,8 +80,8 @@ def against_published(rows: Sequence[Row]) -> Iterator[str]:
     """A line for each point of which the published search's result is known."""
     for row in rows:
         if row["evaluator"] == "roofline" and (seconds := PUBLISHED.get(key_of(row))) is not None:
-            worse = row["latency"] > seconds + ROUNDED
-            said = "WORSE than" if worse else f"{1 - row['latency'] / seconds:.2%} below"
+            off = row["latency"] - seconds
+            said = "as" if abs(off) <= ROUNDED else "WORSE than" if off > 0 else f"{-off / seconds:.2%} below"
             yield f"{_name(key_of(row))}: {row['latency']:.6f}, {said} the published search's {seconds:.6f}"
 
 

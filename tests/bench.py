@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ae.h2llm.points import Point
 from dse.archive import Archive
 from dse.engine import Effort, make_search
 from dse.explore import explore
@@ -27,7 +28,7 @@ from dse.store import Store
 from dse.studies.hls.problem import build as build_hls
 from dse.studies.nmp.problem import NmpProblem, build
 from evaluators.buffered import BufferedEvaluator
-from tests.grid import Point, solve
+from tests.grid import one_device, solve
 
 POINT = {
     "model-type": "llama",
@@ -228,7 +229,8 @@ def solver() -> list[tuple[str, str, str]]:
     """The exact solver on the point of comparison."""
     rows = []
     for evaluator in ("roofline", "buffered"):
-        solved = solve(Point("", "llama", "sg", 4, 6, (8, 600, 25.6)), evaluator)
+        point = Point("H2-LLM", "llama", "sg", 4)
+        solved = solve(point.name, one_device(point, evaluator))
         rows.append((f"exact solver, {evaluator}", f"{solved.cpu_s:.2f} CPU-s", f"gap {solved.gap:.1e}"))
     return rows
 

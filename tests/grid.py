@@ -11,99 +11,67 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from dse.settings import PROCESSORS, processors, read_settings
+from ae.h2llm.points import BATCHES, DATA_SETS, DESIGNS, MODELS, Point, points
+from dse.settings import PROCESSORS, processors
 from dse.spaces.nmp import NmpSpace
 from dse.studies.nmp.exact.prove import prove
 from dse.studies.nmp.exact.search import hardware_of
 from dse.studies.nmp.problem import NmpProblem, build
 
-MODELS = ("opt", "llama", "palm")
-DATA_SETS = {"he": (157, 67), "sg": (783, 209), "lb": (1886, 97), "lg": (1971, 17)}
-BATCHES = (1, 4, 16)
-DESIGNS = {
-    "H2-LLM": (6, (8, 600, 25.6), "no"),
-    "ID-NMP+": (8, (1, 1000, 6.4), "no"),
-    "ID-NMP": (8, (1, 200, 6.4), "no"),
-    "CC-NMP": (6, (8, 600, 25.6), "specpim"),
-}
+SOLVED = ("H2-LLM", "ID-NMP+", "ID-NMP", "CC-NMP")
 GOAL_GAP, GOAL_S = 1e-3, 10.0
 
 
-class Point(NamedTuple):
-    """One fixed device with its workload."""
+class Solved(NamedTuple):
+    """A device, its proven gap and what it took."""
 
     name: str
-    model: str
-    data_set: str
-    batch: int
-    channels: int
-    processor: tuple[float, ...]
-    dataflow: str = "no"
-
-
-class Solved(NamedTuple):
-    """A point, its proven gap and what it took."""
-
-    point: Point
     gap: float
     cpu_s: float
 
 
-def published() -> Iterator[Point]:
-    """The fixed-device points."""
-    for model, data, batch, (name, (channels, triple, dataflow)) in product(
-        MODELS, DATA_SETS, BATCHES, DESIGNS.items()
-    ):
-        yield Point(f"{name} {model} {data} b{batch}", model, data, batch, channels, triple, dataflow)
-
-
-def devices(model: str, batch: int) -> Iterator[Point]:
-    """All devices of the published list."""
-    for channels, triple in product((2, 4, 6, 8), processors("PROCESSORS", PROCESSORS)):
-        yield Point(f"{model} sg b{batch} {channels} x {triple}", model, "sg", batch, channels, triple)
-
-
-def problem(point: Point, evaluator: str) -> NmpProblem:
+def one_device(point: Point, evaluator: str, **more: object) -> NmpProblem:
     """The point as the command line would build it."""
-    prompt, generated = DATA_SETS[point.data_set]
-    given = {
-        "model-type": point.model,
-        "max-batch-size": point.batch,
-        "input-seq-len": prompt,
-        "max-gen-len": generated,
-        "nmp-channel-num-space": point.channels,
-        "fpu-pe-bw-space": f"({','.join(map(str, point.processor))})",
-        "input-buffer-size-space": 32,
-        "weight-buffer-size-space": 32,
-        "output-buffer-total-size-space": 64,
-        "is-dataflow-fixed": point.dataflow,
-        "evaluator": evaluator,
-    }
-    return build(read_settings({name: ("tests/grid.py", str(value)) for name, value in given.items()}))
+    return build(point.settings(evaluator, 0, Path(), more))
 
 
-def solve(point: Point, evaluator: str) -> Solved:
-    """Prove one point."""
-    p = problem(point, evaluator)
+def solve(name: str, p: NmpProblem) -> Solved:
+    """Prove one device."""
     begin = time.process_time()
     assert isinstance(p.space, NmpSpace)
     batch = p.space.decode(p.space.bounds[None, :, 0])
     proof = prove(p.space, p.evaluator, hardware_of(batch, 0), "latency_s")
     gap = proof.value / proof.lower_bound - 1 if proof.lower_bound else np.inf
-    return Solved(point, gap, time.process_time() - begin)
+    return Solved(name, gap, time.process_time() - begin)
 
 
-def report(title: str, points: Iterator[Point], evaluator: str) -> None:
+def published(evaluator: str) -> Iterator[Solved]:
+    """The points with one device whose dataflow is explored."""
+    for point in points(SOLVED, tuple(MODELS), tuple(DATA_SETS), BATCHES):
+        yield solve(point.name, one_device(point, evaluator))
+
+
+def devices(model: str, evaluator: str) -> Iterator[Solved]:
+    """All devices of the published list, one by one."""
+    point = Point("H2-LLM-Full", model, "sg", 4)
+    for channels, engines in product(DESIGNS[point.design].channels, processors("PROCESSORS", PROCESSORS)):
+        text = f"({','.join(map(str, engines))})"
+        more = {"nmp-channel-num-space": channels, "fpu-pe-bw-space": text}
+        yield solve(f"{point.name}, {channels} x {text}", one_device(point, evaluator, **more))
+
+
+def report(title: str, proofs: Iterator[Solved], evaluator: str) -> None:
     """One line for the set, and one for every point that misses a goal."""
     solved = []
-    for point in points:
-        solved.append(one := solve(point, evaluator))
+    for one in proofs:
+        solved.append(one)
         if one.gap > GOAL_GAP or one.cpu_s > GOAL_S:
-            print(f"    {one.point.name:<44} gap {one.gap:9.2%}  {one.cpu_s:6.1f} CPU-s", flush=True)
+            print(f"    {one.name:<44} gap {one.gap:9.2%}  {one.cpu_s:6.1f} CPU-s", flush=True)
     gaps, seconds = np.array([s.gap for s in solved]), np.array([s.cpu_s for s in solved])
     missed = int(((gaps > GOAL_GAP) | (seconds > GOAL_S)).sum())
     print(
@@ -117,9 +85,9 @@ def report(title: str, points: Iterator[Point], evaluator: str) -> None:
 def main(evaluators: list[str]) -> None:
     """Both evaluators, or those named."""
     for evaluator in evaluators or ["roofline", "buffered"]:
-        report("published fixed devices", published(), evaluator)
+        report("published fixed devices", published(evaluator), evaluator)
         for model in MODELS:
-            report(f"64 devices, {model} sg b4", devices(model, 4), evaluator)
+            report(f"64 devices, {model} sg b4", devices(model, evaluator), evaluator)
 
 
 if __name__ == "__main__":

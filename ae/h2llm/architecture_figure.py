@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullFormatter
 
 from ae.h2llm.architecture import PARAMETERS, shared
 from ae.h2llm.figures import WIDTH
@@ -26,34 +26,39 @@ SHOWN = 4  # values of a parameter, the commonest
 
 
 def front_picture(designs: Sequence[Mapping[str, Any]], folder: Path, name: str) -> None:
-    """A panel a model: latency and energy of the front's designs, by NMP channels; larger marks are larger chips."""
+    """A panel a model: latency and area of the front's designs, by NMP channels; the more energy, the larger the mark.
+    A device stands where its dataflows are, the fastest first."""
     models = [model for model in MODELS if any(design["model"] == model for design in designs)]
     figure = new_figure(WIDTH, 1.75 * max(len(models), 1) + 0.5)
     panels = figure.subplots(max(len(models), 1), 1, squeeze=False)[:, 0]
     channels = sorted({design["nmp_channels"] for design in designs}, reverse=True)
     looks = looks_of([str(count) for count in channels])
-    largest = max((design["area_mm2"] for design in designs), default=1.0)
     for axes, model in zip(panels, models, strict=False):
+        least = min(design["energy_j"] for design in designs if design["model"] == model)
         for count in channels:
             some = [d for d in designs if d["model"] == model and d["nmp_channels"] == count]
-            x, y = ([design[metric] for design in some] for metric in ("latency_s", "energy_j"))
-            size = 3 + 30 * np.array([design["area_mm2"] for design in some]) / largest
+            x, y = ([design[metric] for design in some] for metric in ("latency_s", "area_mm2"))
+            size = 8 * np.array([design["energy_j"] for design in some]) / least
             look = looks[str(count)]
-            axes.scatter(x, y, s=size, color=look.colour, linewidth=0, alpha=0.6, label=f"{count}")
+            style = {"color": look.colour, "marker": look.mark, "linewidth": 0, "alpha": 0.6}
+            axes.scatter(x, y, s=size, label=f"{count}", **style)
         bare(axes)
         axes.tick_params(labelsize=7)
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+            axis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_major_formatter(EngFormatter("s"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_major_formatter(EngFormatter("J"))
-        axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.set_title(f"{MODELS[model]}: {sum(d['model'] == model for d in designs)} designs", fontsize=8, loc="left")
-    figure.supylabel("energy, a layer", fontsize=8, color=INK)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+        devices = {tuple(d[parameter] for parameter in PARAMETERS) for d in designs if d["model"] == model}
+        title = f"{MODELS[model]}: {len(devices)} devices, {sum(d['model'] == model for d in designs)} designs"
+        axes.set_title(title, fontsize=8, color=INK, loc="left", pad=2)
+    figure.supylabel("area of NMP logic, mm\u00b2", fontsize=8, color=INK)
     panels[-1].set_xlabel("latency, a layer", fontsize=8, color=INK)
     style = {"frameon": False, "fontsize": 7, "labelcolor": INK, "title_fontsize": 7, "handletextpad": 0.2}
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=4, title="NMP channels; area by size", **style)
+    figure.legend(handles, labels, loc="outside upper left", ncols=4, title="NMP channels; energy by size", **style)
     save(figure, folder, name)
 
 
