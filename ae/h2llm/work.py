@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,16 @@ def work_off(pieces: Sequence[Piece], workers: int, say: Say) -> tuple[dict[str,
     for piece in list(crew.left):
         crew.work([piece], 1)
         if piece in crew.left:
-            crew.end(piece, wrong="its process was killed")
+            crew.end(piece, None, "its process was killed")
     return crew.found, crew.wrong
+
+
+def _done(piece: Piece) -> tuple[Any, str | None]:
+    """In the worker: the result, or what went wrong. Where it did can only be told there."""
+    try:
+        return piece.do(*piece.given), None
+    except Exception as error:
+        return None, in_one_line(error)
 
 
 class Crew:
@@ -58,21 +67,17 @@ class Crew:
         # Threads and memory of a worker are its own. Paths in settings are read from the program's folder.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=os.chdir, initargs=(ROOT,)) as pool:
-            futures: dict[Future[Any], Piece] = {pool.submit(piece.do, *piece.given): piece for piece in pieces}
+            futures: dict[Future[Any], Piece] = {pool.submit(_done, piece): piece for piece in pieces}
             try:
                 for future in as_completed(futures):
-                    try:
-                        self.end(futures[future], found=future.result())
-                    except BrokenProcessPool:
-                        continue
-                    except Exception as error:
-                        self.end(futures[future], wrong=in_one_line(error))
+                    with suppress(BrokenProcessPool):
+                        self.end(futures[future], *future.result())
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def end(self, piece: Piece, found: Any = None, wrong: str | None = None) -> None:
-        """A piece is over."""
+    def end(self, piece: Piece, found: Any, wrong: str | None) -> None:
+        """A piece is over; `wrong` says why it has no result."""
         self.left.remove(piece)
         if wrong is None:
             self.found[piece.name] = found
