@@ -14,6 +14,7 @@ import pytest
 
 from ae.check import EXPECTED, against_published, key_of
 from ae.check import main as check
+from ae.findings import main as findings
 from ae.h2llm.architecture import shared
 from ae.h2llm.command import ARCHITECTURE, EVOLUTION, POINTS, TABLE, Evaluation, run_evaluation
 from ae.h2llm.figures import geomean, ratios, table_of
@@ -114,6 +115,17 @@ def test_evolution_and_architecture(run: Path, capsys: pytest.CaptureFixture[str
     assert plot(["--experiment-type", "all", "--out", str(run)]) == 0
     drawn = {path.stem for path in (asked.out / "figures").iterdir()}
     assert {"gaps", "architecture-front", "architecture-shared"} <= drawn
+
+
+def test_findings(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Factors are those of the table; without results there is one line."""
+    assert findings(["--out", str(run)]) == 0
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    latency = {row["design"]: row["latency"] for row in rows_of(run)}
+    (row,) = [cells for cells in lines if cells[:2] == ["H2-LLM over CC-NMP", "latency"]]
+    assert row[3] == row[5] == f"{latency['CC-NMP'] / latency['H2-LLM']:.3f}" and row[2] == "nan" and row[-1] == "0"
+    assert findings(["--out", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_another_seed_is_another_folder(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
