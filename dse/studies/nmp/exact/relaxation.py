@@ -41,10 +41,12 @@ CountedPlan = tuple[tuple[PartPlan, ...], ...]  # parts of groups, in order
 
 
 class Points(NamedTuple):
-    """A Pareto set: `values` (k, 1 + nodes) prefill and decode seconds; `plans` the strata that reach them."""
+    """A Pareto set: `values` (k, 1 + nodes) prefill and decode seconds; `plans` the strata that reach them; `least`
+    seconds of one of them alone, inf where there is none."""
 
     values: Floats
     plans: list[tuple[StratumPlan, ...]]
+    least: float
 
 
 class Relaxation:
@@ -114,7 +116,7 @@ class Relaxation:
     def points(self, some: int, channels: int, unit: bool) -> Points:
         """Pareto set of a chain of strata on those channels."""
         if not some:
-            return Points(np.zeros((1, 1 + len(self.tables.weight))), [()])
+            return Points(np.zeros((1, 1 + len(self.tables.weight))), [()], 0.0)
         key = (some, channels, unit)
         if key not in self._points:
             values: list[Floats] = []
@@ -128,7 +130,8 @@ class Relaxation:
                 plans += [(_stratum(first, options, row), *rest) for row in rows for rest in later.plans]
             joined = np.concatenate(values)
             keep = pareto(joined)
-            self._points[key] = Points(joined[keep], [plans[row] for row in keep])
+            seconds = joined[keep, 0] + joined[keep, 1:] @ self.tables.weight
+            self._points[key] = Points(joined[keep], [plans[row] for row in keep], float(seconds.min(initial=np.inf)))
         return self._points[key]
 
     def _side_by_side(self, parts: tuple[int, ...]) -> tuple[float, tuple[PartPlan, ...]]:
@@ -138,10 +141,8 @@ class Relaxation:
                 self.points(part, share, place == owner)
                 for place, (part, share) in enumerate(zip(parts, shares, strict=True))
             ]
-            if not all(len(choice.values) for choice in choices):
-                continue
             # A part alone, at its best, is no slower than in company.
-            if max(self._least(choice) for choice in choices) >= best[0]:
+            if max(choice.least for choice in choices) >= best[0]:
                 continue
             seconds, rows = self._fastest(choices)
             if seconds < best[0]:
@@ -150,9 +151,6 @@ class Relaxation:
                 ]
                 best = (seconds, tuple(plans))
         return best
-
-    def _least(self, choice: Points) -> float:
-        return float((choice.values[:, 0] + choice.values[:, 1:] @ self.tables.weight).min())
 
     def _allotments(self, count: int) -> Iterator[tuple[tuple[int, ...], int]]:
         """NMP channels of each part, and which part has the normal unit (-1: there is none)."""

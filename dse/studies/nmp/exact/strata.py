@@ -89,28 +89,59 @@ class Strata:
         low = floor
         for place, i in enumerate(operators):
             low = np.maximum(low, np.where(mixed[:, [place]], self._stairs[i].nmp[held[:, place], :, 0], 0.0))
-        after = busy + self._left(operators, held, mixed, low)
+        mixes = self._mixes(operators, held, mixed)
+        left, steps = _left(mixes, low)
+        for mix, step in zip(mixes, steps, strict=True):
+            mix.least[:] = step
+        after = busy + left
         done = after <= low
         high = np.maximum(after, low)
         if done.all():
             return low
         for _ in range(BISECTIONS):
             middle = 0.5 * (low + high)
-            enough = busy + self._left(operators, held, mixed, middle) <= middle
-            low, high = np.where(enough | done, low, middle), np.where(enough, middle, high)
+            left, steps = _left(mixes, middle)
+            enough = busy + left <= middle
+            late = ~(enough | done)
+            for mix, step in zip(mixes, steps, strict=True):
+                np.copyto(mix.most, step, where=enough[mix.rows])
+                np.copyto(mix.least, step, where=late[mix.rows])
+            low, high = np.where(late, middle, low), np.where(enough, middle, high)
         return low
 
-    def _left(self, operators: tuple[int, ...], held: Ints, mixed: Bools, seconds: Floats) -> Floats:
-        """(k, nodes) NPU seconds when every mixed operator puts on NMP what it can do there in so many seconds."""
-        total = np.zeros(seconds.shape)
-        node = np.arange(seconds.shape[1])[None, :]
+    def _mixes(self, operators: tuple[int, ...], held: Ints, mixed: Bools) -> list[Mix]:
+        found = []
         for place, i in enumerate(operators):
             rows = np.flatnonzero(mixed[:, place])
             if len(rows):
-                stairs, h = self._stairs[i], held[rows, place][:, None]
-                step = _last_within(stairs.nmp, h, node, seconds[rows])
-                total[rows] += stairs.npu[h, node, step]
-        return total
+                stairs = self._stairs[i]
+                shape = (len(rows), stairs.nmp.shape[1])
+                last = np.full(shape, stairs.nmp.shape[2] - 1, dtype=np.int64)
+                found.append(Mix(rows, held[rows, place][:, None], stairs, np.zeros(shape, dtype=np.int64), last))
+        return found
+
+
+class Mix(NamedTuple):
+    """A mixed operator of a stratum: in which rows it is, the channels it holds there, and between which steps of its
+    staircase the search still is, (rows, nodes)."""
+
+    rows: Ints
+    held: Ints
+    stairs: Staircase
+    least: Ints
+    most: Ints
+
+
+def _left(mixes: list[Mix], seconds: Floats) -> tuple[Floats, list[Ints]]:
+    """(k, nodes) NPU seconds when every mixed operator puts on NMP what it can do there in so many seconds, and the
+    step of each that this is."""
+    total, steps = np.zeros(seconds.shape), []
+    node = np.arange(seconds.shape[1])[None, :]
+    for mix in mixes:
+        step = _last_within(mix, node, seconds[mix.rows])
+        total[mix.rows] += mix.stairs.npu[mix.held, node, step]
+        steps.append(step)
+    return total, steps
 
 
 def _staircase(nmp: Floats, npu: Floats) -> Staircase:
@@ -125,12 +156,12 @@ def _staircase(nmp: Floats, npu: Floats) -> Staircase:
     return Staircase(rising, least)
 
 
-def _last_within(stairs: Floats, held: Ints, node: Ints, seconds: Floats) -> Ints:
-    """Number of the last step of each staircase that is not above `seconds`; 0 if none is."""
-    low = np.zeros(seconds.shape, dtype=np.int64)
-    high = np.full(seconds.shape, stairs.shape[2] - 1, dtype=np.int64)
+def _last_within(mix: Mix, node: Ints, seconds: Floats) -> Ints:
+    """Number of the last step of each staircase that is not above `seconds`, of those where the search still is; the
+    first of them if none is."""
+    low, high = mix.least, mix.most
     while (low < high).any():
         middle = (low + high + 1) // 2
-        within = stairs[held, node, middle] <= seconds
+        within = mix.stairs.nmp[mix.held, node, middle] <= seconds
         low, high = np.where(within, middle, low), np.where(within, high, middle - 1)
     return low
