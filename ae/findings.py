@@ -19,9 +19,9 @@ import numpy as np
 
 from ae.h2llm.architecture import shared
 from ae.h2llm.command import ARCHITECTURE, EVOLUTION, TABLE
-from ae.h2llm.figures import Table, geomean, ratios, table_of
 from ae.h2llm.one import COLUMNS
 from ae.h2llm.points import MODELS
+from ae.h2llm.ratios import Table, geomean, ratios, table_of
 from ae.h2llm.table import read_table
 from design.core import Floats
 from design.errors import InputError

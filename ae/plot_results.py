@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script,
 from ae.h2llm.command import ARCHITECTURE, EVOLUTION, TABLE
 from ae.h2llm.one import COLUMNS
 from ae.h2llm.points import ALL, EXPERIMENTS
+from ae.h2llm.ratios import table_of
 from ae.h2llm.table import read_table
 from design.errors import InputError
 
@@ -30,35 +31,35 @@ Drawer = Callable[[Rows, Path, str], None]
 
 def end_to_end(rows: Rows, folder: Path, name: str) -> None:
     """CP, ID-NMP, ID-NMP+ and H2-LLM as speed-up over ID-NMP+."""
-    from ae.h2llm.figures import speed_up_picture, table_of
+    from ae.h2llm.figures import speed_up_picture
 
     speed_up_picture(table_of(rows), EXPERIMENTS["e2e"], "ID-NMP+", "speed-up over ID-NMP+", folder, name)
 
 
 def dataflow(rows: Rows, folder: Path, name: str) -> None:
     """Fixed and explored dataflows, latency divided by the plot utilisation, as speed-up over FC-NMP."""
-    from ae.h2llm.figures import speed_up_picture, table_of
+    from ae.h2llm.figures import speed_up_picture
 
     speed_up_picture(table_of(rows), COMPARED, "FC-NMP", "speed-up over FC-NMP", folder, name, plotted=True)
 
 
 def ablation(rows: Rows, folder: Path, name: str) -> None:
     """Geometric mean of the speed-up over ID-NMP+."""
-    from ae.h2llm.figures import ablation_picture, table_of
+    from ae.h2llm.figures import ablation_picture
 
     ablation_picture(table_of(rows), ("ID-NMP+", *COMPARED), "ID-NMP+", folder, name)
 
 
 def prefill(rows: Rows, folder: Path, name: str) -> None:
     """Prefill's share, and its speed-up of H2-LLM over CC-NMP."""
-    from ae.h2llm.figures import prefill_picture, table_of
+    from ae.h2llm.figures import prefill_picture
 
     prefill_picture(table_of(rows), "H2-LLM", "CC-NMP", folder, name)
 
 
 def architecture(rows: Rows, folder: Path, name: str) -> None:
     """H2-LLM over the best hardware of the list, H2-LLM-Full."""
-    from ae.h2llm.figures import speed_up_picture, table_of
+    from ae.h2llm.figures import speed_up_picture
 
     speed_up_picture(table_of(rows), EXPERIMENTS["arch"], "H2-LLM-Full", "speed over H2-LLM-Full", folder, name)
 

@@ -17,13 +17,13 @@ from ae.check import main as check
 from ae.findings import main as findings
 from ae.h2llm.architecture import shared
 from ae.h2llm.command import ARCHITECTURE, EVOLUTION, POINTS, TABLE, Evaluation, run_evaluation
-from ae.h2llm.figures import geomean, ratios, table_of
 from ae.h2llm.one import COLUMNS, ROW
 from ae.h2llm.points import BATCHES, DATA_SETS, DESIGNS, MODELS, points
+from ae.h2llm.ratios import geomean, ratios, table_of
 from ae.h2llm.table import read_table
-from ae.h2llm.work import Piece, work_off
 from ae.plot_results import main as plot
 from ae.run_experiments import main
+from ae.work import Piece, work_off
 
 pytestmark = pytest.mark.usefixtures("at_root")
 PART = ("CP", "ID-NMP+", "FC-NMP", "CC-NMP", "H2-LLM")

@@ -6,9 +6,10 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ae.loop.table import runs_to
+from ae.loop.table import Curves, runs_to, summary
 from ae.run_experiments import main
 
 METHODS = "extra-trees loop;nsga-ii;random"
@@ -75,3 +76,19 @@ def test_runs_to() -> None:
 
     curves = np.array([[0.5, 0.02, 0.01], [0.5, 0.4, 0.02], [0.5, 0.4, 0.3]])
     assert runs_to(curves, 0.02) == 3 and runs_to(curves, 0.5) == 1 and runs_to(curves[1:], 0.02) == np.inf
+
+
+def test_what_found_nothing_is_not_come_near_to() -> None:
+    """A kernel on which NSGA-II ends with nothing is not among those where others are as near as it."""
+
+    def of(*adrs: float) -> Curves:
+        return Curves(np.array([adrs]), np.zeros((1, 3)), 0.0)
+
+    curves = {
+        "a": {"nsga-ii": of(1, 1, 1), "x": of(1, 0.5, 0.1)},
+        "b": {"nsga-ii": of(1, 1, 0.5), "x": of(1, 0.4, 0.4)},
+    }
+    row = summary(curves, 3)[1]
+    assert (row["method"], row["runs_to_nsga"], row["reached_nsga"], row["kernels_nsga"]) == ("x", 2, 1, 1)
+    (row,) = summary({"a": {"nsga-ii": of(1, 1, 1)}}, 3)
+    assert row["runs_to_nsga"] is None

@@ -14,7 +14,7 @@ from ae.h2llm.evolution import MARKS, evolved
 from ae.h2llm.one import Row, done, explored
 from ae.h2llm.points import ALL, BATCHES, DATA_SETS, DESIGNS, EXPERIMENTS, MODELS, Point, points
 from ae.h2llm.table import write_table
-from ae.h2llm.work import Piece, Say, work_off
+from ae.work import Piece, Say, work_off
 from design.errors import InputError
 from dse.settings import choice, listing, whole
 

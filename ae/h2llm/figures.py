@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from ae.h2llm.points import BATCHES, DATA_SETS, DESIGNS, MODELS
+from ae.h2llm.points import BATCHES, DATA_SETS, MODELS
+from ae.h2llm.ratios import WORKLOADS, Table, geomean, ratios
 from design.core import Floats
 from dse.report.pictures.looks import looks_of
 from dse.report.pictures.style import ACCENT, INK, QUIET, bare, new_figure, save
 
 WIDTH, HEIGHT = 3.5, 1.55  # inches of a column, and of a panel
 FRESH = "H2-LLM"  # in the accent
-WORKLOADS = [(data_set, batch) for data_set in DATA_SETS for batch in BATCHES]
 PLACES = np.array([4 * i + j for i in range(len(DATA_SETS)) for j in range(len(BATCHES))], dtype=np.float64)
 MEAN = float(PLACES[-1] + 2.5)  # where the geometric mean stands
-Table = Mapping[tuple[str, str, str, int], Mapping[str, Any]]  # by design, model, data set, batch
-
-
-def table_of(rows: Iterable[Mapping[str, Any]]) -> Table:
-    """Rows by what they are of."""
-    return {(row["design"], row["model"], row["data_set"], row["batch"]): row for row in rows}
-
-
-def ratios(table: Table, model: str, design: str, over: str, what: str = "latency", plotted: bool = False) -> Floats:
-    """(workloads,) how many times as fast as the design `over` another is, in `what`; NaN where either is unknown.
-    `plotted`: both reach only that share of their peak which the published figure grants them."""
-    scale = DESIGNS[design].plotted / DESIGNS[over].plotted if plotted else 1.0
-    found = [
-        (table[over, model, *w][what] / table[design, model, *w][what] * scale)
-        if (over, model, *w) in table and (design, model, *w) in table
-        else np.nan
-        for w in WORKLOADS
-    ]
-    return np.array(found)
-
-
-def geomean(values: Floats) -> float:
-    """Of what is known; NaN where nothing is."""
-    known = values[np.isfinite(values)]
-    return float(np.exp(np.log(known).mean())) if len(known) else float("nan")
 
 
 def speed_up_picture(

@@ -44,14 +44,14 @@ def race_of(given: argparse.Namespace) -> Race:
     seeds = whole(1, 1000)("--seeds", given.seeds)
     budget = whole(1, 10**6)("--budget", given.budget)
     return Race(
-        data=given.data,
+        data=given.data.resolve(),  # workers are elsewhere
         tool=given.tool_version,
         kernels=tuple(dict.fromkeys(kernels)),
         methods=tuple(dict.fromkeys(methods)),
         seeds=tuple(range(seeds)),
         budget=budget,
         out=given.out / f"loop-{given.tool_version}",
-        checkpoint=given.checkpoint,
+        checkpoint=given.checkpoint and str(Path(given.checkpoint).resolve()),
     )
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ae.loop.race import METHODS, Course, distances, raced
+from ae.work import Piece, work_off
 from cost_model.tables.alone import KINDS
 from design.errors import InputError
 from dse.report.repeat import revision
@@ -26,6 +25,7 @@ from evaluators.shipped import language_model, with_intervals
 from frontends.hls_results import read_results
 
 POINTS = "points"  # a file a point, in the experiment's folder
+COST = {"lm loop": 25.0, "estimate loop": 10.0, "nsga-ii": 0.1, "random": 0.1}  # CPU-seconds a point; others about 5
 Point = dict[str, Any]
 
 
@@ -56,6 +56,16 @@ class Leg:
     kernel: str
     methods: tuple[str, ...]
 
+    @property
+    def name(self) -> str:
+        """Kernel and methods."""
+        return f"{self.kernel}, {'; '.join(self.methods)}"
+
+    @property
+    def cost(self) -> float:
+        """About how many CPU-seconds its points take."""
+        return sum(COST.get(method, 5.0) for method, _ in self.left())
+
     def left(self) -> Iterator[tuple[str, int]]:
         """Method and seed of points not done yet."""
         for method in self.methods:
@@ -84,18 +94,12 @@ def run_race(race: Race, workers: int, say: Callable[[str], None]) -> list[Point
     left = sum(len(list(leg.left())) for leg in legs)
     whole = len(race.kernels) * len(race.methods) * len(race.seeds)
     say(f"{whole} points, {whole - left} of them done before")
-    begin, done = time.monotonic(), 0
     if legs:
         (race.out / POINTS).mkdir(parents=True, exist_ok=True)
-        context = multiprocessing.get_context("spawn")  # a worker's threads and memory are its own
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            futures = [pool.submit(_run, leg) for leg in legs]
-            for future in as_completed(futures):
-                for line in future.result():
-                    say(line)
-                done = left - sum(len(list(leg.left())) for leg in legs)
-                minutes = (time.monotonic() - begin) / max(done, 1) * (left - done) / 60
-                say(f"{whole - left + done} of {whole} points, about {minutes:.0f} min left")
+        pieces = [Piece(leg.name, _run, (leg,), leg.cost) for leg in legs]
+        found, _ = work_off(pieces, workers, say)
+        for line in (line for lines in found.values() for line in lines):
+            say(line)
     paths = [race.path(k, m, s) for k in race.kernels for m in race.methods for s in race.seeds]
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
 
@@ -111,7 +115,7 @@ def _check(race: Race) -> None:
 
 
 def _legs(race: Race) -> list[Leg]:
-    """The longest first, so that workers end together."""
+    """One for each predictor and kernel."""
     kinds = {METHODS[method].predictor: None for method in race.methods}
     return [
         Leg(race, kernel, tuple(m for m in race.methods if METHODS[m].predictor == kind))

@@ -76,9 +76,10 @@ def summary(curves: dict[str, dict[str, Curves]], budget: int) -> list[dict[str,
         evolved = [of[EVOLVED] for of in curves.values() if method in of and EVOLVED in of]
         if len(evolved) == len(each):
             ends = [float(np.median(c.adrs[:, -1])) for c in evolved]
-            runs = [runs_to(c.adrs, end) for c, end in zip(each.values(), ends, strict=True)]
-            row["runs_to_nsga"] = float(np.mean([min(r, budget) for r in runs]))
-            row["reached_nsga"] = sum(r < math.inf for r in runs)
+            # Where it found nothing there is nothing to come as near as.
+            runs = [runs_to(c.adrs, end) for c, end in zip(each.values(), ends, strict=True) if end < 1]
+            row["runs_to_nsga"] = float(np.mean([min(r, budget) for r in runs])) if runs else None
+            row["reached_nsga"], row["kernels_nsga"] = sum(r < math.inf for r in runs), len(runs)
         row["hypervolume"] = float(np.mean([np.median(c.hypervolume[:, -1]) for c in each.values()]))
         row["spread"] = float(np.mean([np.subtract(*np.quantile(c.adrs[:, -1], [0.75, 0.25])) for c in each.values()]))
         row["cpu_s"] = float(np.mean([c.cpu_s for c in each.values()]))
@@ -127,7 +128,7 @@ def show(rows: Sequence[dict[str, Any]], race: Race) -> None:
     for row in rows:
         cells = [f"{row[f'adrs_{a}']:.1%}" for a in at]
         cells += [_runs(row, f"{goal:.0%}", race.budget) for goal in NEAR]
-        cells.append(_runs(row, "nsga", race.budget) if "runs_to_nsga" in row else "-")
+        cells.append(_runs(row, "nsga", race.budget) if row.get("runs_to_nsga") is not None else "-")
         cells += [f"{row['hypervolume']:.1%}", f"{row['spread']:.1%}", f"{row['cpu_s']:.1f}"]
         table.add_row(row["method"], *cells)
     console.print(table)
@@ -138,6 +139,6 @@ def show(rows: Sequence[dict[str, Any]], race: Race) -> None:
 
 
 def _runs(row: dict[str, Any], goal: str, budget: int) -> str:
-    reached, kernels = row[f"reached_{goal}"], row["kernels"]
+    reached, kernels = row[f"reached_{goal}"], row.get(f"kernels_{goal}", row["kernels"])
     least = "" if reached == kernels else ">"
     return f"{least}{row[f'runs_to_{goal}']:.0f} ({reached}/{kernels})"

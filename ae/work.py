@@ -16,7 +16,7 @@ from typing import Any
 
 from evaluators.faults import in_one_line
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 Say = Callable[[str], None]
 
 
