@@ -29,7 +29,7 @@ def studied(model: str, folder: Path, seed: int, generations: int = GENERATIONS)
     not made again. Raises KeyboardInterrupt where it was interrupted, InputError where it found nothing."""
     point = Point("H2-LLM-Full", model, *WORKLOAD)
     place = folder / point.name
-    if not (place / FRONT).exists():
+    if kept(model, folder) is None:
         more = {
             "objectives": ",".join(OBJECTIVES),
             "algorithm": "nsga2",
@@ -47,7 +47,15 @@ def studied(model: str, folder: Path, seed: int, generations: int = GENERATIONS)
         if code:
             raise InputError(point.name, "found nothing", f"a reason in {place / 'run.log'}")
         write_whole(place / FRONT, json.dumps(_front(place, model)) + "\n")
-    found: list[Design] = json.loads((place / FRONT).read_text(encoding="utf-8"))
+    return kept(model, folder) or []
+
+
+def kept(model: str, folder: Path) -> list[Design] | None:
+    """The front of a model that is in the folder; None where there is none."""
+    path = folder / Point("H2-LLM-Full", model, *WORKLOAD).name / FRONT
+    if not path.exists():
+        return None
+    found: list[Design] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 

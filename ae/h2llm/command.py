@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ae.h2llm.architecture import GENERATIONS, studied
-from ae.h2llm.evolution import MARKS, evolved
+from ae.h2llm import architecture, evolution
 from ae.h2llm.one import Row, done, explored
 from ae.h2llm.points import ALL, BATCHES, DATA_SETS, DESIGNS, EXPERIMENTS, MODELS, Point, points
 from ae.h2llm.table import write_table
@@ -34,8 +33,8 @@ class Evaluation:
     evolved: tuple[Point, ...] = ()
     seeds: tuple[int, ...] = ()
     studied: tuple[str, ...] = ()  # models
-    marks: tuple[int, ...] = MARKS
-    generations: int = GENERATIONS
+    marks: tuple[int, ...] = evolution.MARKS
+    generations: int = architecture.GENERATIONS
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -88,16 +87,9 @@ def run_evaluation(asked: Evaluation, workers: int, say: Say, show: Callable[[st
     left = [point for point in asked.points if point.name not in there]
     say(f"{len(asked.points)} points, {len(asked.points) - len(left)} of them done before")
     try:
-        found, wrong = work_off([*_pieces(asked, left)], workers, say)
+        _, wrong = work_off([*_pieces(asked, left)], workers, say)
     finally:  # interrupted or not
-        rows = _done(asked)
-        write_table(list(rows.values()), asked.out, TABLE)
-    evolution = [record for point in asked.evolved for record in found.get(f"{EVOLUTION}/{point.name}", ())]
-    if evolution:
-        write_table(_with_bounds(evolution, rows), asked.out, EVOLUTION)
-    fronts = [design for model in asked.studied for design in found.get(f"{ARCHITECTURE}/{model}", ())]
-    if fronts:
-        write_table(fronts, asked.out, ARCHITECTURE)
+        rows = _write(asked)
     show(_told([rows[point.name] for point in asked.points if point.name in rows], wrong))
     show(f"{time.monotonic() - begin:.0f} s. Tables and runs are in {asked.out}")
     return 3 if wrong else 0
@@ -107,10 +99,10 @@ def _pieces(asked: Evaluation, left: Sequence[Point]) -> Iterator[Piece]:
     """Costs are about CPU-seconds. What else than points was done before is read there."""
     for model in asked.studied:
         place = (model, asked.out / ARCHITECTURE, asked.seed, asked.generations)
-        yield Piece(f"{ARCHITECTURE}/{model}", studied, place, 30)
+        yield Piece(f"{ARCHITECTURE}/{model}", architecture.studied, place, 30)
     for point in asked.evolved:
         given = (point, asked.out / EVOLUTION, asked.evaluator, asked.seeds, asked.marks)
-        yield Piece(f"{EVOLUTION}/{point.name}", evolved, given, 1.2 * len(asked.seeds))
+        yield Piece(f"{EVOLUTION}/{point.name}", evolution.evolved, given, 1.2 * len(asked.seeds))
     for point in left:
         design = DESIGNS[point.design]
         cost = (8.0 if design.engines is None else 1.0) if design.explored else 0.1
@@ -119,8 +111,24 @@ def _pieces(asked: Evaluation, left: Sequence[Point]) -> Iterator[Piece]:
 
 def _done(asked: Evaluation) -> dict[str, Row]:
     """All points that are done, whatever is asked for this time."""
-    every = points(tuple(DESIGNS), tuple(MODELS), tuple(DATA_SETS), BATCHES)
-    return {point.name: row for point in every if (row := done(point, asked.out / POINTS)) is not None}
+    return {point.name: row for point in _every() if (row := done(point, asked.out / POINTS)) is not None}
+
+
+def _every() -> list[Point]:
+    return points(tuple(DESIGNS), tuple(MODELS), tuple(DATA_SETS), BATCHES)
+
+
+def _write(asked: Evaluation) -> dict[str, Row]:
+    """The tables of all that is there, whatever was asked for this time. Returns the rows of points by name."""
+    rows = _done(asked)
+    write_table(list(rows.values()), asked.out, TABLE)
+    records = [record for point in _every() for record in evolution.kept(point, asked.out / EVOLUTION)]
+    if records:
+        write_table(_with_bounds(records, rows), asked.out, EVOLUTION)
+    fronts = [front for model in MODELS for front in architecture.kept(model, asked.out / ARCHITECTURE) or ()]
+    if fronts:
+        write_table(fronts, asked.out, ARCHITECTURE)
+    return rows
 
 
 def _with_bounds(records: Sequence[Row], rows: dict[str, Row]) -> list[Row]:

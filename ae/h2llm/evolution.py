@@ -34,6 +34,12 @@ def evolved(
     return records
 
 
+def kept(point: Point, folder: Path) -> list[Any]:
+    """All records of a point that are in the folder, by seed."""
+    paths = sorted(folder.glob(f"{point.name}.{ALGORITHM}.*.json"), key=lambda path: int(path.suffixes[-2][1:]))
+    return [record for path in paths for record in json.loads(path.read_text(encoding="utf-8"))]
+
+
 def _evolved(point: Point, evaluator: str, seed: int, marks: Sequence[int]) -> list[dict[str, Any]]:
     problem = build(point.settings(evaluator, seed, Path()))
     search = make_search(problem.space, Effort(POPULATION, PARENTS, VARIED, seed), ALGORITHM, 1, max(marks))
