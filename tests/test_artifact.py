@@ -108,6 +108,8 @@ def test_evolution_and_architecture(run: Path, capsys: pytest.CaptureFixture[str
     beaten = (values[:, None] >= values[None]).all(axis=2) & (values[:, None] > values[None]).any(axis=2)
     assert len(front) > 3 and not beaten.any()
     assert all(sum(share.values()) == pytest.approx(1) for share in shared(front).values())
+    (place,) = (asked.out / ARCHITECTURE).iterdir()  # a run that was cut short has results of its own there
+    assert (place / "front.json").exists() and json.loads((place / "front.json").read_text()) != front
     files = [asked.out / EVOLUTION, asked.out / ARCHITECTURE]
     before = {path: path.stat().st_mtime_ns for folder in files for path in folder.rglob("*.json")}
     assert run_evaluation(asked, 1, lines.append, lines.append) == 0

@@ -20,7 +20,7 @@ OBJECTIVES = ("latency_s", "energy_j", "area_mm2")
 WORKLOAD = ("sg", 4)  # data set and batch size
 GENERATIONS, POPULATION, PARENTS = 100, 1_000, 500
 PARAMETERS = ("nmp_channels", "engines", "input_kb", "weight_kb", "output_kb")
-FRONT = "front.json"  # in the folder of a model's run, written last
+FRONT = "study.json"  # in the folder of a model's run, written last: where it is there, the run is over
 Design = dict[str, Any]
 
 
