@@ -164,10 +164,13 @@ class Bought:
                         continue
                     if self._workers is None:
                         self._workers = self._make()
+                        if not self._workers.idle():  # they take a while to start
+                            again.append((key, one, losses))
+                            break
                     call = self.ledger.begin(f"{self.name}/{self.version}", key, one.schema.text(one, 0), self.price)
                     running[task := next(self._numbers)] = key, one, losses, call
                     self._workers.start(task, one, seed)
-                if not running:
+                if not running and not again:
                     return
                 assert self._workers is not None
                 for task, answered in self._workers.finished():
