@@ -20,6 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script,
 
 from ae.h2llm.command import TABLE
 from ae.h2llm.one import COLUMNS, Row
+from ae.h2llm.points import EVALUATORS, results_of
+from ae.h2llm.ratios import Key, key_of, table_of
 from ae.h2llm.table import read_table
 from design.errors import InputError
 
@@ -39,15 +41,9 @@ WAYS = {  # by column, and whether it rose
     ("lower_bound", True): "bound higher",
     ("lower_bound", False): BOUND_LOST,
 }
-Key = tuple[str, str, str, int]
 
 
-def key_of(row: Mapping[str, Any]) -> Key:
-    """What a row is of."""
-    return row["design"], row["model"], row["data_set"], row["batch"]
-
-
-def moved(old: Row, new: Row) -> tuple[str, str] | None:
+def moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, str] | None:
     """In which way a point moved, and by how much in words; None where it did not."""
     for column in ("latency", "lower_bound"):
         a, b = (float("nan") if row[column] is None else row[column] for row in (old, new))
@@ -66,7 +62,7 @@ def moved(old: Row, new: Row) -> tuple[str, str] | None:
 
 def compare(kept: Sequence[Row], rows: Sequence[Row]) -> Iterator[tuple[Key, str, str]]:
     """Point, way and words for each point that moved, is new, or has not been run."""
-    old, new = ({key_of(row): row for row in table} for table in (kept, rows))
+    old, new = table_of(kept), table_of(rows)
     for key in dict.fromkeys([*old, *new]):
         if key not in new:
             yield key, "not run", ""
@@ -92,13 +88,13 @@ def _name(key: Key) -> str:
 def main(arguments: list[str]) -> int:
     """Run the command line. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="ae/check.py", description="Compare results with those that were kept.")
-    parser.add_argument("--evaluator", choices=["roofline", "buffered"], default="roofline")
+    parser.add_argument("--evaluator", choices=EVALUATORS, default=EVALUATORS[0])
     parser.add_argument("--out", type=Path, default=Path("ae/results"), help="as given to run_experiments.py")
     parser.add_argument("--expected", type=Path, default=EXPECTED, help="a table as run_experiments.py writes it")
     given = parser.parse_args(arguments)
     try:
         kept = [r for r in read_table(given.expected, COLUMNS) if r["evaluator"] == given.evaluator]
-        rows = read_table(given.out / f"h2llm-{given.evaluator}" / f"{TABLE}.json", COLUMNS)
+        rows = read_table(results_of(given.evaluator, given.out) / f"{TABLE}.json", COLUMNS)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -20,13 +20,12 @@ import numpy as np
 from ae.h2llm.architecture import shared
 from ae.h2llm.command import ARCHITECTURE, EVOLUTION, TABLE
 from ae.h2llm.one import COLUMNS
-from ae.h2llm.points import MODELS
+from ae.h2llm.points import EVALUATORS, MODELS, results_of
 from ae.h2llm.ratios import Table, geomean, ratios, table_of
 from ae.h2llm.table import read_table
 from design.core import Floats
 from design.errors import InputError
 
-EVALUATORS = ("roofline", "buffered")
 PAIRS = (  # faster, over; what of
     ("H2-LLM", "ID-NMP+", "latency"),
     ("H2-LLM", "ID-NMP+", "energy"),
@@ -107,7 +106,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="ae/findings.py", description="Print the figures behind docs/findings.md.")
     parser.add_argument("--out", type=Path, default=Path("ae/results"), help="as given to run_experiments.py")
     out: Path = parser.parse_args(arguments).out
-    folders = {name: out / f"h2llm-{name}" for name in EVALUATORS}
+    folders = {name: results_of(name, out) for name in EVALUATORS}
     models = [*MODELS.values(), "all"]
     try:
         tables = {n: table_of(read_table(f / f"{TABLE}.json", COLUMNS)) for n, f in folders.items() if f.exists()}

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script,
 
 from ae.h2llm.command import ARCHITECTURE, EVOLUTION, TABLE
 from ae.h2llm.one import COLUMNS
-from ae.h2llm.points import ALL, EXPERIMENTS
+from ae.h2llm.points import ALL, EVALUATORS, EXPERIMENTS, results_of
 from ae.h2llm.ratios import table_of
 from ae.h2llm.table import read_table
 from design.errors import InputError
@@ -108,11 +108,11 @@ def main(arguments: list[str]) -> int:
     """Run the command line. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="ae/plot_results.py", description="Draw the figures of an experiment.")
     parser.add_argument("--experiment-type", choices=sorted(EXPERIMENTS), required=True)
-    parser.add_argument("--evaluator", choices=["roofline", "buffered"], default="roofline")
+    parser.add_argument("--evaluator", choices=EVALUATORS, default=EVALUATORS[0])
     parser.add_argument("--out", type=Path, default=Path("ae/results"), help="as given to run_experiments.py")
     given = parser.parse_args(arguments)
     try:
-        return plot(given.experiment_type, given.out / f"h2llm-{given.evaluator}", print)
+        return plot(given.experiment_type, results_of(given.evaluator, given.out), print)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ae.check import EXPECTED, against_published, key_of
+from ae.check import EXPECTED, against_published
 from ae.check import main as check
 from ae.findings import main as findings
 from ae.h2llm.architecture import shared
 from ae.h2llm.command import ARCHITECTURE, EVOLUTION, POINTS, TABLE, Evaluation, run_evaluation
 from ae.h2llm.one import COLUMNS, ROW
 from ae.h2llm.points import BATCHES, DATA_SETS, DESIGNS, MODELS, points
-from ae.h2llm.ratios import geomean, ratios, table_of
+from ae.h2llm.ratios import geomean, key_of, ratios, table_of
 from ae.h2llm.table import read_table
 from ae.plot_results import main as plot
 from ae.run_experiments import main

@@ -24,30 +24,30 @@ FRONT = "study.json"  # in the folder of a model's run, written last: where it i
 Design = dict[str, Any]
 
 
-def studied(model: str, folder: Path, seed: int, generations: int = GENERATIONS) -> list[Design]:
-    """The front found for a model, a record a design: its objectives, per layer, and hardware. A run that is there is
-    not made again. Raises KeyboardInterrupt where it was interrupted, InputError where it found nothing."""
+def studied(model: str, folder: Path, seed: int, generations: int = GENERATIONS) -> None:
+    """Leave the front found for a model, a record a design: its objectives, per layer, and hardware. A run that is
+    there is not made again. Raises KeyboardInterrupt where it was interrupted, InputError where it found nothing."""
     point = Point("H2-LLM-Full", model, *WORKLOAD)
     place = folder / point.name
-    if kept(model, folder) is None:
-        more = {
-            "objectives": ",".join(OBJECTIVES),
-            "algorithm": "nsga2",
-            "num-generations": generations,
-            "population-num-per-generation": POPULATION,
-            "topk": PARENTS,
-            "input-buffer-size-space": BUFFERS,
-            "weight-buffer-size-space": BUFFERS,
-            "output-buffer-total-size-space": BUFFERS,
-        }
-        settings = point.settings("buffered", seed, place, more)
-        code = Run(study_of(settings), settings, place).execute()
-        if code == 130:
-            raise KeyboardInterrupt
-        if code:
-            raise InputError(point.name, "found nothing", f"a reason in {place / 'run.log'}")
-        write_whole(place / FRONT, json.dumps(_front(place, model)) + "\n")
-    return kept(model, folder) or []
+    if (place / FRONT).exists():
+        return
+    more = {
+        "objectives": ",".join(OBJECTIVES),
+        "algorithm": "nsga2",
+        "num-generations": generations,
+        "population-num-per-generation": POPULATION,
+        "topk": PARENTS,
+        "input-buffer-size-space": BUFFERS,
+        "weight-buffer-size-space": BUFFERS,
+        "output-buffer-total-size-space": BUFFERS,
+    }
+    settings = point.settings("buffered", seed, place, more)
+    code = Run(study_of(settings), settings, place).execute()
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        raise InputError(point.name, "found nothing", f"a reason in {place / 'run.log'}")
+    write_whole(place / FRONT, json.dumps(_front(place, model)) + "\n")
 
 
 def kept(model: str, folder: Path) -> list[Design] | None:

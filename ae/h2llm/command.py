@@ -11,7 +11,7 @@ from typing import Any
 
 from ae.h2llm import architecture, evolution
 from ae.h2llm.one import Row, done, explored
-from ae.h2llm.points import ALL, BATCHES, DATA_SETS, DESIGNS, EXPERIMENTS, MODELS, Point, points
+from ae.h2llm.points import ALL, BATCHES, DATA_SETS, DESIGNS, EVALUATORS, EXPERIMENTS, MODELS, Point, points, results_of
 from ae.h2llm.table import write_table
 from ae.work import Piece, Say, work_off
 from design.errors import InputError
@@ -57,13 +57,13 @@ def evaluation_of(given: argparse.Namespace) -> Evaluation:
     models = _listed("--models", given.models, MODELS, MODELS)
     data_sets = _listed("--data-sets", given.data_sets, DATA_SETS, DATA_SETS)
     batches = _listed("--batches", given.batches, map(str, BATCHES), map(str, BATCHES))
-    evaluator = choice("roofline", "buffered")("--evaluator", given.evaluator)
+    evaluator = choice(*EVALUATORS)("--evaluator", given.evaluator)
     wanted = points(designs, models, data_sets, tuple(map(int, batches)))
     return Evaluation(
         points=tuple(wanted),
         evaluator=evaluator,
         seed=whole(0, 2**63 - 1)("--seed", given.seed),
-        out=given.out / f"h2llm-{evaluator}",
+        out=results_of(evaluator, given.out),
         evolved=tuple(point for point in wanted if point.design in EVOLVED) if kind == ALL else (),
         seeds=tuple(range(whole(1, 1000)("--seeds", given.seeds))),
         studied=models if kind in (ALL, "arch") else (),

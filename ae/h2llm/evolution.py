@@ -19,19 +19,14 @@ POPULATION, PARENTS, VARIED = 500, 50, 0.8  # so many fit into each mark; the sh
 ALGORITHM = "ga"
 
 
-def evolved(
-    point: Point, folder: Path, evaluator: str, seeds: Sequence[int], marks: Sequence[int] = MARKS
-) -> list[Any]:
-    """A record for each seed and mark: the best latency found by then, None where nothing was feasible. No solver takes
-    part. What is in the folder is not done again."""
-    records = []
+def evolved(point: Point, folder: Path, evaluator: str, seeds: Sequence[int], marks: Sequence[int] = MARKS) -> None:
+    """Leave a record for each seed and mark: the best latency found by then, None where nothing was feasible. No solver
+    takes part. What is in the folder is not done again."""
     for seed in seeds:
         path = folder / f"{point.name}.{ALGORITHM}.{seed}.json"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, json.dumps(_evolved(point, evaluator, seed, marks)) + "\n")
-        records += json.loads(path.read_text(encoding="utf-8"))
-    return records
 
 
 def kept(point: Point, folder: Path) -> list[Any]:

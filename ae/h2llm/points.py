@@ -51,6 +51,7 @@ EXPERIMENTS: Mapping[str, tuple[str, ...]] = {
 MODELS: Mapping[str, str] = {"opt": "OPT-6.7B", "llama": "LLaMA3-8B", "palm": "PaLM-8B"}
 DATA_SETS: Mapping[str, tuple[int, int]] = {"he": (157, 67), "sg": (783, 209), "lb": (1886, 97), "lg": (1971, 17)}
 BATCHES = (1, 4, 16)
+EVALUATORS = ("roofline", "buffered")  # the published one first
 BUFFERS = {"input-buffer-size-space": 32, "weight-buffer-size-space": 32, "output-buffer-total-size-space": 64}  # KB
 
 
@@ -94,6 +95,11 @@ class Point:
         }
         said = BUFFERS | given | dict(more or {})
         return read_settings({name: (self.name, str(value)) for name, value in said.items()})
+
+
+def results_of(evaluator: str, out: Path) -> Path:
+    """The folder of all that has to do with an evaluator, below that of all results."""
+    return out / f"h2llm-{evaluator}"
 
 
 def points(

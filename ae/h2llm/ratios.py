@@ -11,12 +11,18 @@ from ae.h2llm.points import BATCHES, DATA_SETS, DESIGNS
 from design.core import Floats
 
 WORKLOADS = [(data_set, batch) for data_set in DATA_SETS for batch in BATCHES]
-Table = Mapping[tuple[str, str, str, int], Mapping[str, Any]]  # by design, model, data set, batch
+Key = tuple[str, str, str, int]  # design, model, data set, batch
+Table = Mapping[Key, Mapping[str, Any]]
+
+
+def key_of(row: Mapping[str, Any]) -> Key:
+    """What a row is of."""
+    return row["design"], row["model"], row["data_set"], row["batch"]
 
 
 def table_of(rows: Iterable[Mapping[str, Any]]) -> Table:
     """Rows by what they are of."""
-    return {(row["design"], row["model"], row["data_set"], row["batch"]): row for row in rows}
+    return {key_of(row): row for row in rows}
 
 
 def ratios(table: Table, model: str, design: str, over: str, what: str = "latency", plotted: bool = False) -> Floats:
