@@ -81,7 +81,7 @@ def hardware_rows(table: Table) -> Iterator[list[str]]:
     """Which hardware the best of the list is, and on how many workloads, by model."""
     for model in MODELS:
         found = [row["hardware"] for key, row in table.items() if key[:2] == ("H2-LLM-Full", model)]
-        for hardware in sorted(set(found), key=lambda one: -found.count(one)):
+        for hardware in sorted(dict.fromkeys(found), key=lambda one: -found.count(one)):
             yield [MODELS[model], hardware, str(found.count(hardware))]
 
 
