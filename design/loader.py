@@ -18,7 +18,11 @@ def read_object(path: Path, fields: Mapping[str, type], optional: Mapping[str, t
 
     Raises InputError when the file is unreadable, empty, truncated, repeats a field, lacks one or has another.
     """
-    known = {**fields, **(optional or {})}
+    return checked(str(path), read_content(path, f"a JSON object with {', '.join(fields)}"), fields, optional)
+
+
+def read_content(path: Path, expected: str = "a JSON object") -> dict[str, Any]:
+    """The JSON object in `path`, whatever its fields, each of them given once. Raises InputError."""
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise InputError(str(path), f"{path.stat().st_size} bytes", f"at most {LARGEST_FILE}")
@@ -26,7 +30,7 @@ def read_object(path: Path, fields: Mapping[str, type], optional: Mapping[str, t
     except (OSError, UnicodeDecodeError) as error:
         raise InputError.unreadable(str(path), error, "a readable JSON file") from None
     if not text.strip():
-        raise InputError(str(path), "is empty", f"a JSON object with {', '.join(fields)}")
+        raise InputError(str(path), "is empty", expected)
     try:
         value = json.loads(text, object_pairs_hook=lambda pairs: _unique(path, pairs), parse_constant=float)
     except json.JSONDecodeError as error:
@@ -37,18 +41,27 @@ def read_object(path: Path, fields: Mapping[str, type], optional: Mapping[str, t
     except RecursionError:
         raise InputError(str(path), "is nested too deeply", "a flat JSON object") from None
     if not isinstance(value, dict):
-        raise InputError(str(path), f"holds {_kind(value)}", f"a JSON object with {', '.join(fields)}")
+        raise InputError(str(path), f"holds {_kind(value)}", expected)
+    return value
+
+
+def checked(
+    where: str, value: Mapping[str, Any], fields: Mapping[str, type], optional: Mapping[str, type] | None = None
+) -> dict[str, Any]:
+    """An object found at `where`, which must have exactly `fields`, each of the given type, and may have those of
+    `optional`. Raises InputError naming the field."""
+    known = {**fields, **(optional or {})}
     for name in value:
         if name not in known:
-            raise InputError(f"{path}, field '{name}'", "is unknown", f"only {', '.join(known)}")
+            raise InputError(f"{where}, field '{name}'", "is unknown", f"only {', '.join(known)}")
     for name, kind in known.items():
         if name not in value and name not in fields:
             continue
         if name not in value:
-            raise InputError(f"{path}, field '{name}'", "is missing", _kind(kind()))
+            raise InputError(f"{where}, field '{name}'", "is missing", _kind(kind()))
         if type(value[name]) is not kind:
-            raise InputError(f"{path}, field '{name}'", f"is {_kind(value[name])}", _kind(kind()))
-    return value
+            raise InputError(f"{where}, field '{name}'", f"is {_kind(value[name])}", _kind(kind()))
+    return dict(value)
 
 
 def _unique(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:

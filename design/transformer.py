@@ -1,28 +1,26 @@
-"""One transformer layer as a workload: shape and operator graph from their JSON files, GEMMs by the table of
-H2-LLM (ISCA '25): projections, grouped-query attention, plain or gated feed-forward network."""
+"""The published description of a decoder-only transformer: its dimensions in a `shape.json`, and which of its operators
+depend on which in an `operator_graph.json`. GEMMs by the table of H2-LLM (ISCA '25)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from design.errors import InputError
-from design.loader import read_object
-from design.workload import ATTENTION, FFN, PROJECTION, Gemm, Operator, Workload
+from design.loader import checked, read_content, read_object
+from design.model import LARGEST, LayerKind, LayerOperator, Model, attention_operators, weight_operator
+from design.workload import FFN, PROJECTION
 
-KINDS = {
-    **dict.fromkeys(("q", "k", "v", "o"), PROJECTION),
-    **dict.fromkeys(("qk", "sv"), ATTENTION),
-    **dict.fromkeys(("f1", "f2", "f3"), FFN),
-}
-PRECISIONS = {"fp16": 2.0, "int8": 1.0, "int4": 0.5}  # bytes an element
 MODEL_TYPES = ("opt", "llama", "palm")
-LARGEST = 2**31  # of any single dimension
+OPERATORS = ("q", "k", "v", "o", "qk", "sv", "f1", "f2", "f3")
+LAYER = "layer"  # the kind of a model with one kind of layer
 
 
 @dataclass(frozen=True)
 class ModelShape:
-    """Dimensions of a decoder-only transformer; see `read_shape` for the file."""
+    """Dimensions of a decoder-only transformer; see `parse_shape` for the file."""
 
     type: str
     layer_num: int
@@ -37,42 +35,25 @@ class ModelShape:
         return self.hidden_dim // self.q_head_num
 
 
-@dataclass(frozen=True)
-class Usage:
-    """How the model is used. `max_seq_len` bounds the context and sizes the key-value cache."""
-
-    batch: int
-    prompt: int
-    generated: int
-    max_seq_len: int
-    precision: str = "fp16"
-    free_attention_cut: bool = False
-
-    def __post_init__(self) -> None:
-        for name, least in (("batch", 1), ("prompt", 1), ("generated", 0), ("max_seq_len", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"use of the model, {name}", f"is {getattr(self, name)}", f"at least {least}")
-        if self.precision not in PRECISIONS:
-            raise InputError("use of the model, precision", f"'{self.precision}'", ", ".join(PRECISIONS))
-        if self.prompt > self.max_seq_len:
-            found = f"prompt of {self.prompt} tokens is longer than the maximum context of {self.max_seq_len}"
-            raise InputError("--input-seq-len", found, "at most --max-seq-len")
-
-
 def read_shape(path: Path) -> ModelShape:
-    """The model shape in a `shape.json`. Raises InputError naming file and field."""
+    """The model shape in a `shape.json` of the published form. Raises InputError naming file and field."""
+    return parse_shape(str(path), read_content(path, "a JSON object with type, layer_num, ..."))
+
+
+def parse_shape(where: str, content: Mapping[str, Any]) -> ModelShape:
+    """The model shape in the content of a `shape.json`. Raises InputError naming file and field."""
     names = ("layer_num", "hidden_dim", "intermediate_dim", "q_head_num", "kv_head_num")
-    fields = read_object(path, {"type": str, **dict.fromkeys(names, int)})
+    fields = checked(where, content, {"type": str, **dict.fromkeys(names, int)})
     if fields["type"] not in MODEL_TYPES:
-        raise InputError(f"{path}, field 'type'", f"is '{fields['type']}'", f"one of {', '.join(MODEL_TYPES)}")
+        raise InputError(f"{where}, field 'type'", f"is '{fields['type']}'", f"one of {', '.join(MODEL_TYPES)}")
     for name in names:
         if not 1 <= fields[name] <= LARGEST:
-            raise InputError(f"{path}, field '{name}'", f"is {fields[name]}", f"1 to {LARGEST}")
+            raise InputError(f"{where}, field '{name}'", f"is {fields[name]}", f"1 to {LARGEST}")
     shape = ModelShape(**fields)
     for part, whole in (("q_head_num", "hidden_dim"), ("kv_head_num", "q_head_num")):
         if fields[whole] % fields[part]:
             found = f"is {fields[part]}, which does not divide {whole} {fields[whole]}"
-            raise InputError(f"{path}, field '{part}'", found, f"a divisor of {whole}")
+            raise InputError(f"{where}, field '{part}'", found, f"a divisor of {whole}")
     return shape
 
 
@@ -84,16 +65,16 @@ class OperatorGraph:
     edges: tuple[tuple[int, int], ...]
 
 
-def read_graph(path: Path) -> OperatorGraph:
-    """The operator graph in an `operator_graph.json`. Raises InputError naming file and field."""
+def read_graph(path: Path, known: tuple[str, ...] = OPERATORS) -> OperatorGraph:
+    """The operator graph in an `operator_graph.json`, of known operators. Raises InputError naming file and field."""
     fields = read_object(path, {"node": dict, "edge": list})
     nodes, where = fields["node"], f"{path}, field 'node'"
     if not nodes:
-        raise InputError(where, "is empty", f"operators among {', '.join(KINDS)}")
+        raise InputError(where, "is empty", f"operators among {', '.join(known)}")
     position: dict[int, int] = {}
     for place, (name, number) in enumerate(nodes.items()):
-        if name not in KINDS:
-            raise InputError(where, f"operator '{name}' is unknown", f"one of {', '.join(KINDS)}")
+        if name not in known:
+            raise InputError(where, f"operator '{name}' is unknown", f"one of {', '.join(known)}")
         if type(number) is not int:
             raise InputError(where, f"id of '{name}' is {number!r}", "a whole number")
         if number in position:
@@ -110,62 +91,46 @@ def read_graph(path: Path) -> OperatorGraph:
     return OperatorGraph(tuple(nodes), tuple(sorted(edges)))
 
 
-def layer_workload(name: str, shape: ModelShape, graph: OperatorGraph, usage: Usage) -> Workload:
-    """The workload of one layer; its decode GEMMs are those at the final context."""
-    generated_context = min(usage.max_seq_len, usage.prompt + usage.generated)
-    operators = []
-    for op in graph.names:
-        prefill = _gemm(op, shape, usage.batch, usage.prompt, usage.prompt)
-        decode = _gemm(op, shape, usage.batch, 1, generated_context)
-        operators.append(
-            Operator(
-                name=op,
-                kind=KINDS[op],
-                prefill=prefill,
-                decode=decode,
-                stored_bytes=shape.layer_num * _stored_elements(op, shape, usage) * PRECISIONS[usage.precision],
-                granule=_granule(op, shape, usage),
-                context_axis={"qk": "N", "sv": "K"}.get(op, ""),
-            )
-        )
-    return Workload(
-        name=name,
-        operators=tuple(operators),
-        edges=graph.edges,
-        batch=usage.batch,
-        generated=usage.generated,
-        bytes_per_element=PRECISIONS[usage.precision],
-        layers=shape.layer_num,
-        prompt=usage.prompt,
-        max_context=usage.max_seq_len,
-    )
-
-
-def _gemm(op: str, shape: ModelShape, batch: int, tokens: int, context: int) -> Gemm:
+def published_model(name: str, shape: ModelShape, graph: OperatorGraph) -> Model:
+    """The model of a shape and a graph whose operators are among `OPERATORS`."""
     d, f, head = shape.hidden_dim, shape.intermediate_dim, shape.head_dim
-    if KINDS[op] == ATTENTION:
-        # The query heads that share one key-value head are rows of one GEMM.
-        rows = tokens * (shape.q_head_num // shape.kv_head_num)
-        n, k = (context, head) if op == "qk" else (head, context)
-        return Gemm(batch * shape.kv_head_num, rows, n, k)
-    n, k = {
-        **dict.fromkeys(("q", "o"), (d, d)),
-        **dict.fromkeys(("k", "v"), (head * shape.kv_head_num, d)),
-        **dict.fromkeys(("f1", "f3"), (f, d)),
-        "f2": (d, f),
-    }[op]
-    return Gemm(1, batch * tokens, n, k)
+    qk, sv = attention_operators(shape.q_head_num, shape.kv_head_num, head, head)
+    made: dict[str, LayerOperator] = {"qk": qk, "sv": sv}
+    for op in ("q", "o"):
+        made[op] = weight_operator(op, PROJECTION, d, d)
+    for op in ("k", "v"):
+        made[op] = weight_operator(op, PROJECTION, head * shape.kv_head_num, d)
+    for op in ("f1", "f3"):
+        made[op] = weight_operator(op, FFN, f, d)
+    made["f2"] = weight_operator("f2", FFN, d, f)
+    return Model(name, (LayerKind(LAYER, shape.layer_num, tuple(made[op] for op in graph.names), graph.edges),))
 
 
-def _stored_elements(op: str, shape: ModelShape, usage: Usage) -> int:
-    """Elements of one layer: weights, or the cache of keys (qk) or values (sv) at the longest context."""
-    if KINDS[op] == ATTENTION:
-        return usage.batch * shape.kv_head_num * usage.max_seq_len * shape.head_dim
-    gemm = _gemm(op, shape, 1, 1, 1)
-    return gemm.N * gemm.K
+def published_form(model: Model) -> tuple[ModelShape, OperatorGraph] | None:
+    """Shape and graph that say all there is to say of a model; None where there are none."""
+    if len(model.kinds) > 1 or model.embedding is not None:
+        return None
+    kind = model.kinds[0]
+    ops = {op.name: op for op in kind.operators}
+    if not {"q", "qk", "f1"} <= set(ops) <= set(OPERATORS):
+        return None
+    hidden, head, kv = ops["q"].prefill.K.size, ops["qk"].prefill.K.size, ops["qk"].prefill.B.size
+    graph = OperatorGraph(tuple(op.name for op in kind.operators), tuple(sorted(kind.edges)))
+    joined = any(graph.names[b] in ("f1", "f3") for _, b in graph.edges)
+    shape = ModelShape(
+        type="palm" if not joined else "llama" if "f3" in ops else "opt",
+        layer_num=kind.count,
+        hidden_dim=hidden,
+        intermediate_dim=ops["f1"].prefill.N.size,
+        q_head_num=max(hidden // head, 1),
+        kv_head_num=kv,
+    )
+    if hidden % head or shape.q_head_num % kv:
+        return None
+    again = published_model(model.name, shape, graph).kinds[0]
+    return (shape, graph) if again.operators == kind.operators and again.count == kind.count else None
 
 
-def _granule(op: str, shape: ModelShape, usage: Usage) -> int:
-    """Attention is cut between key-value heads, all sequences of a head together, unless that is freed."""
-    whole_heads = KINDS[op] == ATTENTION and shape.kv_head_num > 1 and not usage.free_attention_cut
-    return usage.batch if whole_heads else 1
+def shape_fields(shape: ModelShape) -> dict[str, Any]:
+    """As `parse_shape` takes them."""
+    return asdict(shape)

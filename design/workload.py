@@ -29,22 +29,39 @@ class Gemm(NamedTuple):
         return self.B * self.M * self.N * self.K
 
 
+class Call(NamedTuple):
+    """A GEMM and how often it is done."""
+
+    gemm: Gemm
+    times: float = 1.0
+
+
+def once(gemm: Gemm) -> tuple[Call, ...]:
+    """A single GEMM as the calls of a prefill."""
+    return (Call(gemm),)
+
+
 @dataclass(frozen=True)
 class Operator:
-    """One operator of a layer in both phases.
+    """One operator of a layer in both phases. Prefill may take several GEMMs, decode is a step of one.
 
     `stored_bytes` is what it keeps in memory over all layers: weights, or its share of the key-value cache.
     A mixed operator is cut over GEMMs of its batch (B > 1) or columns (B = 1) in whole multiples of `granule`.
-    `decode` is stated at the final context; `context_axis` says which of its dimensions that is: "N", "K" or none.
+    `decode` is stated at the final context; `context_axis` says which of its dimensions that is: "N", "K" or none;
+    it grows no further than `most_context`. `longer` of its B GEMMs have one row more than M: their cost is the mean,
+    wherever they run. It is done `decode_share` times for each token that is generated.
     """
 
     name: str
     kind: str
-    prefill: Gemm
+    prefill: tuple[Call, ...]
     decode: Gemm
     stored_bytes: float
     granule: int = 1
     context_axis: str = ""
+    most_context: int | None = None
+    longer: int = 0
+    decode_share: float = 1.0
 
     @property
     def extent(self) -> int:
@@ -58,7 +75,18 @@ class Operator:
 
     def decode_at(self, context: int) -> Gemm:
         """The decode GEMM when the context has that many tokens."""
-        return self.decode._replace(**{self.context_axis: context}) if self.context_axis else self.decode
+        if not self.context_axis:
+            return self.decode
+        seen = context if self.most_context is None else min(context, self.most_context)
+        return self.decode._replace(**{self.context_axis: seen})
+
+
+class Section(NamedTuple):
+    """`operators` that stand together in a workload: one layer of a kind that the model has `layers` of."""
+
+    name: str
+    layers: int
+    operators: int
 
 
 @dataclass(frozen=True)
@@ -66,8 +94,9 @@ class Workload:
     """One layer of a model in use: `generated` tokens after `prompt` ones, `batch` sequences at once.
 
     The model has `layers` such layers; its context never exceeds `max_context` (None: no limit).
-    `edges` are (producer, consumer) operator numbers. Raises InputError when they are not a directed acyclic
-    graph over the operators, or an operator cannot be computed with exactly.
+    `edges` are (producer, consumer) operator numbers. `sections` part the operators by kind of layer, each of which
+    depends on all of the one before; none: they are all of one kind. Raises InputError when the edges are not a
+    directed acyclic graph over the operators, or an operator cannot be computed with exactly.
     """
 
     name: str
@@ -79,12 +108,13 @@ class Workload:
     layers: int = 1
     prompt: int = 0
     max_context: int | None = None
+    sections: tuple[Section, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.operators) <= MOST_OPERATORS:
             raise InputError(self.name, f"has {len(self.operators)} operators", f"1 to {MOST_OPERATORS}")
         for op in self.operators:
-            for phase, gemm in (("prefill", op.prefill), ("decode", op.decode)):
+            for phase, gemm in (*(("prefill", call.gemm) for call in op.prefill), ("decode", op.decode)):
                 if min(gemm) < 1 or gemm.macs > MOST_MACS:
                     shape = " x ".join(map(str, gemm))
                     expected = f"positive dimensions and at most {MOST_MACS} multiply-accumulates"
@@ -128,7 +158,7 @@ class Workload:
             found.append(((2 * total + steps) // (2 * steps), steps))
         return tuple(found)
 
-    def gemms(self, phase: str) -> tuple[Ints, Ints, Ints, Ints]:
-        """B, M, N, K of 'prefill' or 'decode', each of shape (operators,)."""
-        table = np.array([getattr(op, phase) for op in self.operators], dtype=np.int64)
+    def decode_gemms(self) -> tuple[Ints, Ints, Ints, Ints]:
+        """B, M, N, K of the decode at the final context, each of shape (operators,)."""
+        table = np.array([op.decode for op in self.operators], dtype=np.int64)
         return table[:, 0], table[:, 1], table[:, 2], table[:, 3]

@@ -17,8 +17,9 @@ from pathlib import Path
 from cost_model.technology import read_technology
 from design.core import Batch, Evaluation, Objective
 from design.device import HardwareSpace, Platform
+from design.lowering import Usage, model_workload
 from design.metrics import metric_values, parse_objectives
-from design.transformer import Usage, layer_workload, read_graph, read_shape
+from design.model_files import GRAPH, SHAPE, read_model
 from design.workload import Workload
 from dse.engine import Effort, make_search
 from dse.explore import explore
@@ -64,8 +65,7 @@ def load_layer(
     """
     path = Path(folder)
     usage = Usage(batch, prompt, generated, max_seq_len, precision)
-    shape, graph = read_shape(path / "shape.json"), read_graph(path / "operator_graph.json")
-    return layer_workload(path.resolve().name, shape, graph, usage)
+    return model_workload(read_model(path.resolve().name, path / SHAPE, path / GRAPH), usage)
 
 
 def explore_designs(

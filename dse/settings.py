@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from design.errors import InputError
+from design.model import LOADS
 
 MODEL_FOLDERS = {"opt": "config/opt-6.7b", "llama": "config/llama3-8b", "palm": "config/palm-8b"}
 BUFFERS = "4,8,16,32,64,128"
@@ -190,13 +191,52 @@ OPTIONS = (
     Option("augmentation", "", maybe(listing(plain)), "files of bought labels to learn from as well (train)"),
     Option("train-data", "", maybe(plain), "results that the baselines learn from (evaluate; default: --data)"),
     Option("model-type", None, choice(*MODEL_FOLDERS), "kind of layer: opt, llama or palm (default: opt)"),
-    Option("model-shape", None, plain, "model shape (default: config/opt-6.7b/shape.json, or that of --model-type)"),
+    Option(
+        "model-shape",
+        None,
+        plain,
+        "the model: a shape.json, or the config.json of a Hugging Face model (default: config/opt-6.7b/shape.json, or "
+        "that of --model-type)",
+    ),
+    Option("onnx", "", maybe(plain), "the model: a decoder layer, or any graph of GEMMs, in ONNX"),
+    Option(
+        "axes",
+        "",
+        maybe(listing(plain)),
+        "dynamic axes of --onnx as NAME=batch|tokens|context|past|NUMBER, where names do not tell",
+    ),
     Option(
         "parser-output-dir",
         None,
         plain,
-        "folder of operator_graph.json (default: config/opt-6.7b, or where --model-shape is)",
+        "folder of operator_graph.json (default: config/opt-6.7b, or where --model-shape is); of parse: where it is "
+        "written (default: parsed/NAME)",
     ),
+    Option("exporter", "dynamo", choice("dynamo", "torchscript"), "of torch, for parse with --model-type"),
+    Option("overwrite", "false", yes_no, "let parse replace another model in its folder"),
+    Option("output-head", "false", yes_no, "count the output head and the embedding of a Hugging Face model"),
+    Option(
+        "latent-attention",
+        "absorbed",
+        choice("absorbed", "expanded"),
+        "of a Hugging Face model: absorbed decodes on the latent cache, expanded caches keys and values of all heads",
+    ),
+    Option(
+        "expert-load",
+        "expected",
+        choice(*LOADS),
+        "experts of a mixture that a call wakes: expected, the mean when each token chooses at random; worst, as many "
+        "as its tokens can reach",
+    ),
+    Option("prefill-chunk", "", maybe(whole(1, 2**24)), "prefill so many tokens of each sequence at a time"),
+    Option(
+        "speculative",
+        "",
+        maybe(plain),
+        "draft model for speculative decoding: shape.json, config.json or opt, llama, palm",
+    ),
+    Option("draft-len", "4", whole(1, 1024), "tokens that the draft proposes a round"),
+    Option("accept-rate", "0.8", real(0.0, 1.0), "probability that a proposed token is accepted"),
     Option("max-batch-size", "16", whole(1, 2**20), "sequences at once"),
     Option("input-seq-len", "1024", whole(1, 2**24), "prompt tokens"),
     Option("max-gen-len", "128", whole(1, 2**24), "tokens to generate"),

@@ -69,8 +69,7 @@ def accounts(evaluator: NmpEvaluator, batch: Batch) -> list[OperatorAccount]:
         causes[name] = _causes(parts, name, len(held))
     before = [UNKNOWN] * len(held)
     if isinstance(evaluator.npu, Explained):
-        B, M, N, K = (x[:, None] for x in evaluator.workload.gemms("prefill"))
-        before = _causes(evaluator.npu.parts(B, M, N, K, np.maximum(held + normal, 1), device), "NPU", len(held))
+        before = _causes(evaluator.prefill.parts(evaluator.npu, held + normal, device), "NPU", len(held))
     found = []
     for i, op in enumerate(evaluator.workload.operators):
         found.append(

@@ -10,9 +10,8 @@ buffers read again, uneven shares and utilisation press it below.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,10 +19,10 @@ from cost_model.roofline import split_over_channels
 from design.core import Batch, Bools, Floats, Ints
 from design.device import Device
 from evaluators.nmp_design import NmpEvaluator
+from evaluators.prefill_rows import Gemms
 
 FLOP = 2  # of a multiply-accumulate
 PREFILL, ON_NMP, ON_NPU = "prefill on the NPU", "decode on NMP", "decode on the NPU"
-Gemms = tuple[Ints, Ints, Ints, Ints, Ints]  # B, M, N, K, channels; each (operators, 1)
 
 
 @dataclass(frozen=True)
@@ -65,17 +64,16 @@ def roofline(evaluator: NmpEvaluator, batch: Batch) -> Roofline:
     c = evaluator.columns(batch)
     device, decode, node = evaluator.device(c), evaluator.decode, evaluator.decode.middle
     held, normal = np.bitwise_count(c["channels"]).astype(np.int64), evaluator.normal_channels(c)
-    B, M, N, K = (x[:, None] for x in evaluator.workload.gemms("prefill"))
-    before: Gemms = (B, M, N, K, np.maximum(held + normal, 1))
     reach = evaluator.decode_reach(c["nmp_units"], held, normal)
     on_nmp, on_npu = (cost.latency_s[decode.rows[node]] for cost in evaluator.decode_costs(c, held, device))
     prefill = evaluator.prefill_cost(held + normal, device).latency_s
     npu_work = decode.gemms(c["npu_units"], reach, up=False, node=node)
     nmp_work = decode.gemms(c["nmp_units"], held, up=True, node=node)
+    rows = decode.rows_of_gemm(node)
     points = [
-        *_points(evaluator, device, PREFILL, np.ones(held.shape, dtype=bool), before, prefill),
-        *_points(evaluator, device, ON_NMP, *nmp_work, on_nmp),
-        *_points(evaluator, device, ON_NPU, *npu_work, on_npu),
+        *_points(evaluator, device, PREFILL, _prefill_work(evaluator, held + normal), prefill),
+        *_points(evaluator, device, ON_NMP, _decode_work(evaluator, ON_NMP, *nmp_work, rows), on_nmp),
+        *_points(evaluator, device, ON_NPU, _decode_work(evaluator, ON_NPU, *npu_work, rows), on_npu),
     ]
     roofs = []
     for kind in (PREFILL, ON_NPU):
@@ -104,29 +102,52 @@ def _one(values: Any) -> float:
     return float(np.asarray(values).ravel()[0])
 
 
-def _npu_bytes(gemms: Gemms, e: float) -> Floats:
+class _Work(NamedTuple):
+    """Of every operator, (operators, 1): whether there is any, FLOP, bytes, channels."""
+
+    some: Bools
+    flop: Floats
+    bytes: Floats
+    channels: Ints
+
+
+def _prefill_work(evaluator: NmpEvaluator, reach: Ints) -> _Work:
+    """All calls of the prefill."""
+    rows, e = evaluator.prefill, evaluator.workload.bytes_per_element
+    gemms = rows.gemms(reach)
     B, M, N, K, _ = gemms
+    flop = rows.by_operator(FLOP * (B * M * N * K).astype(np.float64))
+    moved = rows.by_operator(_npu_bytes(gemms, M.astype(np.float64), e))
+    return _Work(np.ones(reach.shape, dtype=bool), flop, moved, np.maximum(reach, 1))
+
+
+def _decode_work(evaluator: NmpEvaluator, kind: str, some: Bools, gemms: Gemms, rows: Floats) -> _Work:
+    """What one processor does of a decode step; `rows` are the mean rows of a GEMM."""
+    B, _, N, K, channels = gemms
+    count_bytes = _nmp_bytes if kind == ON_NMP else _npu_bytes
+    share = evaluator.decode.share(evaluator.decode.middle)
+    flop, e = FLOP * (B * N * K) * rows, evaluator.workload.bytes_per_element
+    return _Work(some, share * flop, share * count_bytes(gemms, rows, e), channels)
+
+
+def _npu_bytes(gemms: Gemms, M: Floats, e: float) -> Floats:
+    B, _, N, K, _ = gemms
     return np.asarray(e * (B * (M * K + K * N)), dtype=np.float64)
 
 
-def _nmp_bytes(gemms: Gemms, e: float) -> Floats:
-    B, M, N, K, channels = gemms
+def _nmp_bytes(gemms: Gemms, M: Floats, e: float) -> Floats:
+    B, _, N, K, channels = gemms
     split = split_over_channels(B, N, K, channels)
     return np.asarray(e * (M * split.k + split.k * split.n) * split.rounds * channels, dtype=np.float64)
 
 
-def _points(
-    evaluator: NmpEvaluator, device: Device, kind: str, some: Bools, gemms: Gemms, seconds: Floats
-) -> list[Point]:
-    """The operators that have `some` work."""
-    count_bytes: Callable[[Gemms, float], Floats] = _nmp_bytes if kind == ON_NMP else _npu_bytes
+def _points(evaluator: NmpEvaluator, device: Device, kind: str, work: _Work, seconds: Floats) -> list[Point]:
+    """The operators that have some work."""
     make_roof = nmp_roof if kind == ON_NMP else npu_roof
-    B, M, N, K, channels = gemms
-    flop = FLOP * (B * M * N * K).astype(np.float64)
-    intensity = flop / count_bytes(gemms, evaluator.workload.bytes_per_element)
     found = []
-    for i in np.flatnonzero(some[:, 0] & (seconds[:, 0] > 0)).tolist():
-        rate = float(flop[i, 0] / seconds[i, 0] / 1e9)
-        roof = make_roof(device, int(channels[i, 0]))
-        found.append(Point(evaluator.workload.operators[i].name, kind, float(intensity[i, 0]), rate, roof))
+    for i in np.flatnonzero(work.some[:, 0] & (seconds[:, 0] > 0)).tolist():
+        flop = float(work.flop[i, 0])
+        rate, intensity = flop / float(seconds[i, 0]) / 1e9, flop / float(work.bytes[i, 0])
+        roof = make_roof(device, int(work.channels[i, 0]))
+        found.append(Point(evaluator.workload.operators[i].name, kind, intensity, rate, roof))
     return found

@@ -21,13 +21,14 @@ from design.workload import Workload
 from evaluators.base import AtOnce
 from evaluators.decode_rows import DecodeRows
 from evaluators.layer import Columns, LayerClock, sum_operators
+from evaluators.prefill_rows import PrefillRows
 
 NMP_CAPACITY, NORMAL_CAPACITY = "nmp_capacity_bytes", "normal_capacity_bytes"
 HARDWARE_NAMES = ("fpus", "mhz", "pe_gbps", "input_kb", "weight_kb", "output_kb")
 
 
 class NmpEvaluator(AtOnce):
-    """Prices NMP designs of one workload on one platform, per layer.
+    """Prices NMP designs of one workload on one platform, per layer: the mean of all where there are several kinds.
 
     `latency_s` = `prefill_s` + `decode_s`, decode being all generated tokens. `energy_j` is answered where both
     operator models know it. The violations are the bytes that find no room in NMP channels and in the normal
@@ -49,7 +50,7 @@ class NmpEvaluator(AtOnce):
     ) -> None:
         self.workload, self.platform, self.check_capacity = workload, platform, check_capacity
         self.npu, self.nmp = npu, nmp
-        self.decode = DecodeRows(workload, nodes)
+        self.decode, self.prefill = DecodeRows(workload, nodes), PrefillRows(workload)
         self.version = f"1({npu.name}/{npu.version},{nmp.name}/{nmp.version})"
         names = ["latency_s", "prefill_s", "decode_s"] + ["energy_j"] * self._knows_energy()
         self.metrics: Mapping[str, str] = {name: METRICS[name].unit for name in names}
@@ -151,8 +152,7 @@ class NmpEvaluator(AtOnce):
 
     def prefill_cost(self, reach: Ints, device: Device) -> OperatorCost:
         """Prefill on the NPU, (operators, n), of operators that read from `reach` channels."""
-        B, M, N, K = (x[:, None] for x in self.workload.gemms("prefill"))
-        return self.npu.cost(B, M, N, K, np.maximum(reach, 1), device)
+        return self.prefill.cost(self.npu, reach, device)
 
     def normal_channels(self, c: Columns) -> Ints:
         """Normal channels that each operator may use, (operators, n)."""

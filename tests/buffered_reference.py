@@ -249,7 +249,7 @@ def prefill(workload: Workload, platform: Platform, constants: Constants, design
         reach = bin(design["channels"][i]).count("1")
         if design["normal"][i]:
             reach += platform.total_channels - design["nmp_channels"]
-        cost = npu_cost(op.prefill, reach, platform, constants, workload.bytes_per_element)
+        cost = npu_cost(op.prefill[0].gemm, reach, platform, constants, workload.bytes_per_element)
         latency, energy = latency + cost.latency_s, energy + cost.energy_j
     return Cost(latency, energy)
 

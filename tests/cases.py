@@ -18,10 +18,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cost_model.roofline import NmpRoofline, NpuRoofline
+from design import lowering
 from design.core import Batch
 from design.device import HardwareSpace, Platform, Processors
-from design.transformer import Usage, layer_workload, read_graph, read_shape
-from design.workload import PROJECTION, Gemm, Operator, Workload
+from design.lowering import Usage
+from design.model_files import read_model
+from design.transformer import ModelShape, OperatorGraph, published_model
+from design.workload import PROJECTION, Gemm, Operator, Workload, once
 from dse.spaces.nmp import NmpSpace
 from evaluators.roofline import RooflineEvaluator
 from tests import brute_force
@@ -51,7 +54,12 @@ def model_workload(model: str = "opt-6.7b", **usage: Any) -> Workload:
     """One layer of a shipped model; by default 4 sequences of 157 prompt and 67 generated tokens."""
     folder = ROOT / "config" / model
     use = Usage(**({"batch": 4, "prompt": 157, "generated": 67, "max_seq_len": 2048} | usage))
-    return layer_workload(model, read_shape(folder / "shape.json"), read_graph(folder / "operator_graph.json"), use)
+    return lowering.model_workload(read_model(model, folder / "shape.json", folder / "operator_graph.json"), use)
+
+
+def layer_workload(name: str, shape: ModelShape, graph: OperatorGraph, usage: Usage) -> Workload:
+    """One layer of a model of the published form."""
+    return lowering.model_workload(published_model(name, shape, graph), usage)
 
 
 def hardware(
@@ -122,7 +130,7 @@ class Case:
     def operators(self) -> tuple[brute_force.Operator, ...]:
         """The operators as the reference has them."""
         return tuple(
-            brute_force.Operator(op.name, op.decode, op.prefill, op.stored_bytes, op.granule)
+            brute_force.Operator(op.name, op.decode, op.prefill[0].gemm, op.stored_bytes, op.granule)
             for op in self.workload.operators
         )
 
@@ -212,7 +220,7 @@ def cases(draw: st.DrawFn, operators: tuple[int, ...] = (1, 2, 2, 3, 3, 3, 4), n
         decode = Gemm(extent, rows, other, inner) if batched else Gemm(1, rows, extent, inner)
         prefill = Gemm(draw(st.integers(1, 4)), draw(size), draw(size), draw(size))
         stored = float(draw(st.integers(1, 60 * bank_bytes)))
-        made.append(Operator(f"op{number}", PROJECTION, prefill, decode, stored, granule))
+        made.append(Operator(f"op{number}", PROJECTION, once(prefill), decode, stored, granule))
     workload = Workload(
         "small",
         tuple(made),

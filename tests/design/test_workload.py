@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from design.errors import InputError
-from design.transformer import Usage
-from design.workload import ATTENTION, FFN, PROJECTION, Gemm, Operator, Workload
+from design.lowering import Usage
+from design.workload import ATTENTION, FFN, PROJECTION, Gemm, Operator, Workload, once
 from tests.cases import MODELS, examples, model_workload
 
 D = 4096
@@ -45,7 +45,7 @@ def test_gemms(model: str, b: int, prompt: int, generated: int) -> None:
     """Prefill over the prompt; decode of one token at the final context, which the longest sequence bounds."""
     workload = model_workload(model, batch=b, prompt=prompt, generated=generated)
     context = min(2048, prompt + generated)
-    assert {op.name: op.prefill for op in workload.operators} == table(model, b, prompt, prompt)
+    assert {op.name: op.prefill[0].gemm for op in workload.operators} == table(model, b, prompt, prompt)
     assert {op.name: op.decode for op in workload.operators} == table(model, b, 1, context)
     assert (workload.batch, workload.generated) == (b, generated)
 
@@ -101,7 +101,13 @@ def test_cuts(model: str, free: bool) -> None:
 
 def operator(**change: object) -> Operator:
     """A small sound operator, changed."""
-    fields = {"name": "a", "kind": FFN, "prefill": Gemm(1, 2, 3, 4), "decode": Gemm(1, 2, 6, 4), "stored_bytes": 1.0}
+    fields = {
+        "name": "a",
+        "kind": FFN,
+        "prefill": once(Gemm(1, 2, 3, 4)),
+        "decode": Gemm(1, 2, 6, 4),
+        "stored_bytes": 1.0,
+    }
     return Operator(**(fields | change))  # type: ignore[arg-type]
 
 
@@ -110,7 +116,7 @@ def operator(**change: object) -> Operator:
 def test_a_gemm_that_cannot_be_computed_with(phase: str, gemm: Gemm) -> None:
     """Empty, negative, or with more multiply-accumulates than a float counts: refused by operator and phase."""
     with pytest.raises(InputError, match=f"^toy, operator a: {phase} GEMM is"):
-        Workload("toy", (operator(**{phase: gemm}),), (), 1, 1, 2.0)
+        Workload("toy", (operator(**{phase: gemm if phase == "decode" else once(gemm)}),), (), 1, 1, 2.0)
 
 
 @pytest.mark.parametrize("granule", [0, -1, 4, 7])

@@ -7,12 +7,13 @@ import numpy as np
 from cost_model.technology import read_technology
 from design.core import Batch
 from design.device import HardwareSpace, Platform, Processors
-from design.transformer import ModelShape, OperatorGraph, Usage, layer_workload
+from design.lowering import Usage
+from design.transformer import ModelShape, OperatorGraph
 from dse.spaces.nmp import NmpSpace
 from evaluators.buffered import BufferedEvaluator
 from evaluators.nmp_design import NmpEvaluator
 from evaluators.roofline import RooflineEvaluator
-from tests.cases import ROOT
+from tests.cases import ROOT, layer_workload
 
 TECHNOLOGY = ROOT / "config" / "technology" / "hybrid-bonding.json"
 CONSTANTS = read_technology(TECHNOLOGY).constants()

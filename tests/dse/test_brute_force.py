@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from design.core import Batch, Status, key_bytes
 from design.device import Processors
 from design.errors import InputError
-from design.workload import PROJECTION, Gemm, Operator, Workload
+from design.workload import PROJECTION, Gemm, Operator, Workload, once
 from dse.engine import Effort, make_search
 from evaluators.nmp_design import NMP_CAPACITY, NORMAL_CAPACITY
 from tests import brute_force
@@ -159,7 +159,7 @@ def test_the_space_is_the_enumeration(case: Case) -> None:
 def case_of(extents: tuple[int, ...], edges: tuple[tuple[int, int], ...], nmp: int, normal: int, specpim: bool) -> Case:
     """Operators of one GEMM of the given numbers of columns; the memory is a third larger than what is stored."""
     operators = tuple(
-        Operator(f"op{i}", PROJECTION, Gemm(1, 8, 64, 64), Gemm(1, 2 + i, extent, 32), 100.0 + i)
+        Operator(f"op{i}", PROJECTION, once(Gemm(1, 8, 64, 64)), Gemm(1, 2 + i, extent, 32), 100.0 + i)
         for i, extent in enumerate(extents)
     )
     bank_bytes = round(1.3 * 100 * len(extents) / 16 / (nmp + normal)) + 1

@@ -17,7 +17,7 @@ from cost_model.technology import Constants
 from design.core import Batch, Floats, Ints, Status
 from design.device import Device, HardwareSpace, Platform, Processors
 from design.nmp import channel_text
-from design.workload import FFN, Gemm, Operator, Workload
+from design.workload import FFN, Gemm, Operator, Workload, once
 from dse.spaces.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
 from evaluators.account import CAUSES, UNKNOWN, accounts, waited
 from evaluators.buffered import BufferedEvaluator
@@ -171,7 +171,7 @@ SHORT: dict[str, tuple[int, dict[str, float], Platform]] = {
 def one_operator(side: str, rows: int, hardware: Mapping[str, float], platform: Platform) -> tuple[Workload, Batch]:
     """One operator on one processor of a machine with one NMP channel."""
     gemm = Gemm(1, rows, 4096, 4096)
-    workload = Workload("one", (Operator("f1", FFN, gemm, gemm, 1.0),), (), 1, 5, 2.0)
+    workload = Workload("one", (Operator("f1", FFN, once(gemm), gemm, 1.0),), (), 1, 5, 2.0)
     on = {"mhz": 600, "pe_gbps": 25.6, "input_kb": HUGE, "output_kb": HUGE} | hardware
     choices = HardwareSpace(
         (1,), (Processors(8, on["mhz"], on["pe_gbps"]),), (int(on["input_kb"]),), (HUGE,), (int(on["output_kb"]),)

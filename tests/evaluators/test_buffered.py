@@ -18,8 +18,8 @@ from cost_model.roofline import NpuRoofline
 from cost_model.technology import Constants, read_technology
 from design.core import Batch, Status
 from design.device import Device, HardwareSpace, Platform
+from design.lowering import PRECISIONS
 from design.nmp import nmp_schema
-from design.transformer import PRECISIONS
 from design.workload import Workload
 from dse.spaces.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
 from evaluators.buffered import BufferedEvaluator

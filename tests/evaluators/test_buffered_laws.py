@@ -20,7 +20,7 @@ from cost_model.roofline import NmpRoofline
 from cost_model.technology import Constants, read_technology
 from design.core import Batch, Bools, Floats, Ints
 from design.device import Device, HardwareSpace, Platform, Processors
-from design.transformer import PRECISIONS
+from design.lowering import PRECISIONS
 from design.workload import ATTENTION, Workload
 from dse.spaces.fixed import FixedSpace
 from evaluators.buffered import BufferedEvaluator
@@ -349,7 +349,7 @@ def test_each_operation_is_paid_once(mix: tuple[str, int, str], nodes: int | Non
     model, batch, precision = mix
     workload = model_workload(model, batch=batch, precision=precision)
     known = replace(ZERO, **{f"mac_{precision}_pj": 1e12})
-    macs = sum(op.prefill.macs for op in workload.operators) + decode_macs(workload, nodes)
+    macs = sum(op.prefill[0].gemm.macs for op in workload.operators) + decode_macs(workload, nodes)
     np.testing.assert_allclose(metrics(workload, designs(workload, seed), known, nodes)["energy_j"], macs, **EXACT)
 
 
@@ -382,7 +382,7 @@ def test_energy_has_a_floor(mix: tuple[str, int, str], nodes: int | None, seed: 
     for i, row in enumerate(rows_of(mapped.columns)):
         macs, array_bytes, bond_bytes, channel_bytes = 0.0, 0.0, 0.0, 0.0
         for op in workload.operators:
-            b, m, n, k = op.prefill
+            b, m, n, k = op.prefill[0].gemm
             macs += b * m * n * k
             array_bytes += e * b * n * k
             channel_bytes += e * b * (m * k + m * n)

@@ -20,12 +20,13 @@ from cost_model.roofline import NmpRoofline
 from cost_model.technology import read_technology
 from design.core import Batch, Floats
 from design.device import Device, Platform, Processors
-from design.transformer import Usage, layer_workload, read_graph, read_shape
+from design.lowering import Usage
+from design.transformer import read_graph, read_shape
 from design.workload import Workload
 from dse.spaces.fixed import FixedSpace
 from evaluators.nmp_design import NMP_CAPACITY, NORMAL_CAPACITY
 from evaluators.roofline import RooflineEvaluator
-from tests.cases import MODELS, PROCESSORS, ROOT, examples, hardware, model_workload, nmp_space
+from tests.cases import MODELS, PROCESSORS, ROOT, examples, hardware, layer_workload, model_workload, nmp_space
 
 PLATFORM = Platform()
 NOMINAL = read_technology(ROOT / "config" / "technology" / "hybrid-bonding.json").constants()

@@ -128,5 +128,5 @@ def test_energy_is_answered_where_it_is_known() -> None:
         assert "energy_j" not in evaluator.metrics and "energy_j" not in evaluator.evaluate(batch, seed=0).metrics
     evaluator = RooflineEvaluator(sure.workload, sure.platform, npu, nmp)
     check_evaluator(evaluator, batch)
-    macs = sum(op.prefill.macs + sure.workload.generated * op.decode.macs for op in sure.workload.operators)
+    macs = sum(op.prefill[0].gemm.macs + sure.workload.generated * op.decode.macs for op in sure.workload.operators)
     np.testing.assert_allclose(evaluator.evaluate(batch, seed=0).metrics["energy_j"], 1e-12 * macs, rtol=1e-12)

@@ -35,7 +35,7 @@ def balanced_cuts(
     operators = workload.operators
     steps = np.array([op.steps for op in operators])[:, None]
     granule = np.array([op.granule for op in operators])[:, None]
-    B, M, N, K = (x[:, None] for x in workload.gemms("decode"))
+    B, M, N, K = (x[:, None] for x in workload.decode_gemms())
     held = np.arange(most + 1)[None, :]
     normal = platform.total_channels - np.array(hardware.nmp_channels).reshape(-1, 1, 1, 1)
     device = _every_processor(workload, platform, hardware)
@@ -69,7 +69,7 @@ def spill_order(workload: Workload, platform: Platform, hardware: HardwareSpace,
 
     A cache is stored at the longest context but read at the present one, so attention often comes first.
     """
-    B, M, N, K = workload.gemms("decode")
+    B, M, N, K = workload.decode_gemms()
     channels = np.full(len(B), platform.total_channels)
     seconds = npu.cost(B, M, N, K, channels, _every_processor(workload, platform, hardware)).latency_s
     stored = np.maximum([op.stored_bytes for op in workload.operators], 1e-9)

@@ -11,10 +11,11 @@ from cost_model.technology import Constants, Technology, read_technology
 from design.core import Objective
 from design.device import HardwareSpace, Platform, Processors
 from design.errors import InputError
+from design.lowering import model_workload
 from design.metrics import parse_objectives, possible_metrics
-from design.transformer import Usage, layer_workload, read_graph, read_shape
 from design.workload import Workload
 from dse.engine import Effort
+from dse.models import read_speculation, read_usage, the_model
 from dse.problem import Problem
 from dse.settings import Settings
 from dse.space import Space
@@ -121,19 +122,8 @@ def _judge(settings: Settings, parts: Parts) -> tuple[NmpEvaluator, tuple[Object
 
 
 def read_workload(settings: Settings) -> Workload:
-    """The layer of the model that the settings name, as they say that it is used."""
-    shape_path = Path(settings["model-shape"])
-    shape = read_shape(shape_path)
-    graph = read_graph(Path(settings["parser-output-dir"]) / "operator_graph.json")
-    usage = Usage(
-        batch=settings["max-batch-size"],
-        prompt=settings["input-seq-len"],
-        generated=settings["max-gen-len"],
-        max_seq_len=settings["max-seq-len"],
-        precision=settings["precision"],
-        free_attention_cut=settings["free-attention-cut"],
-    )
-    return layer_workload(shape_path.resolve().parent.name, shape, graph, usage)
+    """The model that the settings name, as they say that it is used."""
+    return model_workload(the_model(settings), read_usage(settings), read_speculation(settings))
 
 
 def read_platform(settings: Settings) -> Platform:

@@ -20,7 +20,7 @@ from cost_model.technology import Constants, read_technology
 from design.core import Batch, Objective, Status
 from design.device import HardwareSpace, Platform, Processors
 from design.nmp import HARDWARE
-from design.workload import PROJECTION, Gemm, Operator, Workload
+from design.workload import PROJECTION, Gemm, Operator, Workload, once
 from dse.spaces.nmp import NmpSpace
 from dse.studies.nmp.exact.exhaustive import Exhaustive, TooMany
 from dse.studies.nmp.exact.fill import fill
@@ -95,7 +95,7 @@ def tight_cases(draw: st.DrawFn) -> Case:
         extent, rows, inner = granule * steps, draw(size), draw(size)
         decode = Gemm(extent, rows, draw(size), inner) if draw(st.booleans()) else Gemm(1, rows, extent, inner)
         prefill = Gemm(draw(st.integers(1, 4)), draw(size), draw(size), draw(size))
-        made.append(Operator(f"op{number}", PROJECTION, prefill, decode, unit * draw(st.integers(1, 9)), granule))
+        made.append(Operator(f"op{number}", PROJECTION, once(prefill), decode, unit * draw(st.integers(1, 9)), granule))
     workload = Workload("small", tuple(made), edges, draw(st.sampled_from([1, 4, 16])), 40, 2.0)
     bank_bytes = sized(draw, sum(op.stored_bytes for op in made), nmp + normal)
     return Case(workload, nmp, normal, draw(st.sampled_from(PROCESSORS)), bank_bytes, specpim)
@@ -126,7 +126,7 @@ def context_cases(draw: st.DrawFn, nodes: tuple[int, ...] = (1, 2, 3, 4)) -> Con
         decode = Gemm(draw(st.integers(2, most)) if batched else 1, draw(size), columns, inner)
         prefill = Gemm(draw(st.integers(1, 4)), draw(size), draw(size), draw(size))
         stored = 1000.0 * draw(st.integers(1, 9))
-        made.append(Operator(f"op{number}", PROJECTION, prefill, decode, stored, granule, axis))
+        made.append(Operator(f"op{number}", PROJECTION, once(prefill), decode, stored, granule, axis))
     batch, precision = draw(st.sampled_from([1, 4, 16])), draw(st.sampled_from([2.0, 1.0, 0.5]))
     workload = Workload("small", tuple(made), edges, batch, generated, precision, prompt=prompt)
     bank_bytes = sized(draw, sum(op.stored_bytes for op in made), nmp + normal) if draw(st.booleans()) else 2**20
@@ -304,7 +304,7 @@ def test_memory_that_is_exactly_full() -> None:
     """Two granules on NMP leave the normal channels full to the last byte, in numbers that round: that fits."""
     one, third = Gemm(1, 1, 1, 1), 2.0**30 / 3
     operators = tuple(
-        Operator(f"op{i}", PROJECTION, one, Gemm(1, 1, extent, 1), stored * third)
+        Operator(f"op{i}", PROJECTION, once(one), Gemm(1, 1, extent, 1), stored * third)
         for i, (extent, stored) in enumerate([(8, 8), (2, 7)])
     )
     workload = Workload("small", operators, (), batch=1, generated=40, bytes_per_element=2.0)
@@ -433,6 +433,6 @@ def test_what_cannot_be_stored_is_not_solved() -> None:
 
 def case_of_bytes(stored: float, bank_bytes: int) -> Case:
     """One operator on one NMP channel beside one normal channel, 16 banks each."""
-    operator = Operator("op0", PROJECTION, Gemm(1, 1, 1, 1), Gemm(1, 1, 8, 1), stored)
+    operator = Operator("op0", PROJECTION, once(Gemm(1, 1, 1, 1)), Gemm(1, 1, 8, 1), stored)
     workload = Workload("small", (operator,), (), batch=1, generated=4, bytes_per_element=2.0)
     return Case(workload, 1, 1, Processors(8, 600, 25.6), bank_bytes)

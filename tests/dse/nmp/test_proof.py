@@ -13,7 +13,7 @@ from cost_model.operator_model import OperatorCost, OperatorModel
 from cost_model.roofline import NmpRoofline, NpuRoofline
 from design.core import Batch, Ints, Objective, Status
 from design.device import Device, HardwareSpace, Processors
-from design.workload import FFN, Gemm, Operator, Workload
+from design.workload import FFN, Gemm, Operator, Workload, once
 from dse.archive import Archive
 from dse.engine import Effort, Search, make_search
 from dse.explore import explore
@@ -160,7 +160,7 @@ def test_nothing_feasible(full: bool) -> None:
 def test_too_many_operators() -> None:
     """Of 12 operators that depend on nothing any subset may come first: beyond the solver, and said so."""
     gemm = Gemm(1, 2, 64, 64)
-    workload = Workload("wide", tuple(Operator(f"f{i}", FFN, gemm, gemm, 1.0) for i in range(12)), (), 1, 3, 2.0)
+    workload = Workload("wide", tuple(Operator(f"f{i}", FFN, once(gemm), gemm, 1.0) for i in range(12)), (), 1, 3, 2.0)
     evaluator = RooflineEvaluator(workload, PLATFORM)
     bound, _ = run(space_for(evaluator, devices()), evaluator)
     assert none_known(bound, "too many operators")

@@ -14,6 +14,10 @@ class OperatorSets:
     def __init__(self, workload: Workload) -> None:
         count = len(workload.operators)
         self.every = (1 << count) - 1
+        self._sections, first = [], 0
+        for size in [section.operators for section in workload.sections] or [count]:
+            self._sections.append(((1 << size) - 1) << first)
+            first += size
         self._needs = [sum(1 << p for p in workload.producers(i)) for i in range(count)]
         self._near = list(self._needs)
         for i in range(count):
@@ -26,7 +30,12 @@ class OperatorSets:
         return sum(1 << i for i in members(left) if not self._needs[i] & left)
 
     def firsts(self, left: int) -> Iterator[int]:
-        """Every non-empty subset of `left` that may run before the rest of it."""
+        """Every non-empty subset of `left` that may run before the rest of it and is of one section.
+
+        A group with operators of two sections is a single part whose strata are each of one of them: parted there it
+        takes as long.
+        """
+        left = next((left & section for section in self._sections if left & section), 0)
         yield from sorted({first for first in self._closed(left) if first})
 
     def _closed(self, left: int) -> set[int]:

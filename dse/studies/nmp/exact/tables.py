@@ -64,7 +64,7 @@ def operator_tables(
     count = len(workload.operators)
     device = evaluator.device(hardware)
     reach = np.arange(n + 1)[:, None] + normal * np.arange(2)[None, :]
-    before = evaluator.prefill_cost(reach.reshape(1, -1), device).latency_s
+    before = evaluator.prefill_cost(np.broadcast_to(reach.reshape(1, -1), (count, reach.size)), device).latency_s
     before = np.where(reach.ravel() > 0, np.nan_to_num(before, nan=NEVER_S, posinf=NEVER_S), NEVER_S)
     for i, op in enumerate(workload.operators):
         shape = (n + 1, op.steps + 1)

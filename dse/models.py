@@ -1,0 +1,83 @@
+"""The model that the settings name, from whichever file it is in, and how they say that it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from design.errors import InputError
+from design.loader import read_content
+from design.lowering import Speculation, Usage
+from design.model import Model
+from design.model_files import GRAPH, SHAPE, read_model
+from dse.settings import MODEL_FOLDERS, Settings
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model, and what its reader assumed or could not match, a line each."""
+
+    model: Model
+    notes: tuple[str, ...] = ()
+
+
+def the_model(settings: Settings) -> Model:
+    """The model of the settings. Raises InputError where it cannot be read."""
+    return find_model(settings).model
+
+
+def find_model(settings: Settings) -> Found:
+    """From ONNX, a Hugging Face config, or shape and graph. Raises InputError where it cannot be read."""
+    if settings["onnx"] is not None:
+        from frontends.onnx_graph import read_onnx
+
+        reading = read_onnx(Path(settings["onnx"]), _axes(settings))
+        return Found(reading.model, reading.notes)
+    return Found(_described(Path(settings["model-shape"]), Path(settings["parser-output-dir"]), settings))
+
+
+def _described(shape: Path, folder: Path, settings: Settings) -> Model:
+    """The model in a JSON file of either kind; `folder` is where the graph of a shape is."""
+    content = read_content(shape)
+    if "type" in content:
+        return read_model(shape.resolve().parent.name, shape, folder / GRAPH)
+    if "model_type" in content or "architectures" in content:
+        from frontends.hugging_face import read_config
+
+        return read_config(shape, latent=settings["latent-attention"], head=settings["output-head"])
+    expected = "a model shape (with 'type') or the config of a Hugging Face model (with 'model_type')"
+    raise InputError(str(shape), "describes no model", expected)
+
+
+def read_usage(settings: Settings) -> Usage:
+    """How the model is used."""
+    return Usage(
+        batch=settings["max-batch-size"],
+        prompt=settings["input-seq-len"],
+        generated=settings["max-gen-len"],
+        max_seq_len=settings["max-seq-len"],
+        precision=settings["precision"],
+        free_attention_cut=settings["free-attention-cut"],
+        chunk=settings["prefill-chunk"],
+        expert_load=settings["expert-load"],
+    )
+
+
+def read_speculation(settings: Settings) -> Speculation | None:
+    """The draft model beside it, where there is one."""
+    if (draft := settings["speculative"]) is None:
+        return None
+    shape = Path(MODEL_FOLDERS[draft]) / SHAPE if draft in MODEL_FOLDERS else Path(draft)
+    return Speculation(_described(shape, shape.parent, settings), settings["draft-len"], settings["accept-rate"])
+
+
+def _axes(settings: Settings) -> Mapping[str, str]:
+    """What the dynamic axes of an ONNX file stand for."""
+    found: dict[str, str] = {}
+    for text in settings["axes"] or ():
+        name, equals, meaning = text.partition("=")
+        if not (name and equals and meaning):
+            raise InputError("--axes", f"'{text[:40]}'", "NAME=batch|tokens|context|past|NUMBER, comma-separated")
+        found[name] = meaning
+    return found
