@@ -93,7 +93,9 @@ def dispatch(given: dict[str, tuple[str, str]], runs: list[str]) -> int:
         found, expected = f"{len(runs)} directories with --execution-type {kind}", "two with compare, none otherwise"
         raise InputError("command line", found, expected)
     if kind == "parse":
-        raise InputError("--execution-type", "parse is not available yet", "dse, with a ready operator_graph.json")
+        from dse.parse import parse_as
+
+        return parse_as(settings)
     if kind == "dse":
         return explore_designs(given, settings, folder)
     if kind == "evaluate":

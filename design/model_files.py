@@ -130,8 +130,10 @@ def _operator(where: str, name: str, value: Any) -> LayerOperator:
     for field in kept:
         if field in fields and not 1 <= fields[field] <= MOST:
             raise InputError(f"{where}, field '{field}'", f"is {fields[field]}", f"1 to {MOST}")
-    prefill = _extents(where, fields)
-    decode = _extents(where, checked(f"{where}, decode", fields["decode"], axes)) if "decode" in fields else prefill
+    prefill = decode = _extents(where, fields)
+    if "decode" in fields:
+        inside = f"{where}, decode"
+        decode = _extents(inside, checked(inside, fields["decode"], axes))
     return LayerOperator(
         name,
         fields["kind"],

@@ -22,11 +22,6 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
-def the_model(settings: Settings) -> Model:
-    """The model of the settings. Raises InputError where it cannot be read."""
-    return find_model(settings).model
-
-
 def find_model(settings: Settings) -> Found:
     """From ONNX, a Hugging Face config, or shape and graph. Raises InputError where it cannot be read."""
     if settings["onnx"] is not None:
@@ -34,7 +29,9 @@ def find_model(settings: Settings) -> Found:
 
         reading = read_onnx(Path(settings["onnx"]), _axes(settings))
         return Found(reading.model, reading.notes)
-    return Found(_described(Path(settings["model-shape"]), Path(settings["parser-output-dir"]), settings))
+    shape = Path(settings["model-shape"])
+    beside = settings["execution-type"] == "parse"  # where the folder is one to write to
+    return Found(_described(shape, shape.parent if beside else Path(settings["parser-output-dir"]), settings))
 
 
 def _described(shape: Path, folder: Path, settings: Settings) -> Model:

@@ -143,9 +143,9 @@ OPTIONS = (
         "execution-type",
         "dse",
         choice("parse", "dse", "train", "evaluate", "predict", "export", "report", "compare"),
-        "dse explores; train makes a language model; evaluate scores an evaluator on results of real tools; predict "
-        "asks a model about one design (--set); export writes the tables of a run "
-        "again, report its report; compare A B draws two runs in one picture",
+        "dse explores; parse makes the operator graph of a model; train makes a language model; evaluate scores an "
+        "evaluator on results of real tools; predict asks a model about one design (--set); export writes the tables "
+        "of a run again, report its report; compare A B draws two runs in one picture",
     ),
     Option(
         "space",
@@ -364,11 +364,13 @@ def read_settings(given: Mapping[str, tuple[str, str]]) -> Settings:
     if "model-shape" not in given:
         kind = BY_NAME["model-type"].parse(where["model-type"], text["model-type"] or "opt")
         text["model-shape"] = f"{MODEL_FOLDERS[kind]}/shape.json"
-    if "parser-output-dir" not in given:
+    parsing = text["execution-type"] == "parse"
+    if "parser-output-dir" not in given and not parsing:
         text["parser-output-dir"] = str(Path(text["model-shape"]).parent)
     values: dict[str, Any] = {}
     for option in OPTIONS:
-        if option.name == "model-type" and not text[option.name] and option.name not in given:
+        unset = option.name == "model-type" or (option.name == "parser-output-dir" and parsing)
+        if unset and not text[option.name] and option.name not in given:
             values[option.name] = None
             continue
         values[option.name] = option.parse(where[option.name], text[option.name])

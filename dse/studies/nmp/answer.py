@@ -16,7 +16,7 @@ from evaluators.account import OperatorAccount
 
 @dataclass(frozen=True)
 class WholeModel:
-    """Figures of all layers of a model (embedding and output head are not part of the workload).
+    """Figures of all layers of a model, and of its output head where that is part of the workload.
 
     `ttft_s` time to first token, `token_s` between tokens, `tokens_per_s` of all sequences while decoding,
     `answer_s` for prompt and all tokens; `joule_per_token` (prefill and idle power included), `watts` and

@@ -11,7 +11,7 @@ from rich.table import Table
 from dse.outcome import Outcome
 from dse.studies.nmp.findings import Findings
 from dse.studies.nmp.problem import NmpProblem
-from dse.studies.nmp.tables import operator_rows
+from dse.studies.nmp.tables import KIND_HEADINGS, kind_rows, operator_rows
 
 
 def print_findings(console: Console, problem: NmpProblem, outcome: Outcome, found: Findings) -> None:
@@ -42,7 +42,10 @@ def print_findings(console: Console, problem: NmpProblem, outcome: Outcome, foun
     for name, value in known:
         print(f"  {name:<24} {value}")
     if found.operators:
-        print("\nWhere the time of a layer goes:")
+        if found.kinds:
+            print("\nWhere the time of the model goes, by kind of layer:")
+            console.print(kind_table(found))
+        print(f"\nWhere the time of {'the mean' if found.kinds else 'a'} layer goes:")
         console.print(operator_table(found))
     if found.steps:
         print("One step of the hardware, the mapping re-optimised for each:")
@@ -61,6 +64,16 @@ def operator_table(found: Findings) -> Table:
     for name in ("operator", "NMP channels", "on NMP", "share", "prefill", "bound by", "decode", "bound by"):
         table.add_column(name, justify="left" if name in ("operator", "bound by") else "right", no_wrap=True)
     for row in operator_rows(found):
+        table.add_row(*row)
+    return table
+
+
+def kind_table(found: Findings) -> Table:
+    """What each kind of layer takes."""
+    table = Table(header_style="bold", box=SIMPLE)
+    for place, name in enumerate(KIND_HEADINGS):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    for row in kind_rows(found):
         table.add_row(*row)
     return table
 

@@ -15,6 +15,7 @@ from dse.outcome import Bound
 from dse.store import Store
 from dse.studies.nmp.answer import WholeModel, describe, whole_model
 from dse.studies.nmp.corners import Corner, corner_fronts
+from dse.studies.nmp.kinds import KindAccount, kind_accounts
 from dse.studies.nmp.problem import NmpProblem
 from dse.studies.nmp.sensitivity import Sensitivity, Step
 from evaluators.account import OperatorAccount, accounts
@@ -35,6 +36,7 @@ class Findings:
     second: WholeModel | None  # by that evaluator, where the run's own is another
     operators: list[OperatorAccount]
     description: str
+    kinds: list[KindAccount] = field(default_factory=list)  # of layers, where there are several
     base: dict[str, float] = field(default_factory=dict)  # the same device, its mapping made anew as in `steps`
     steps: list[Step] = field(default_factory=list)
     corners: list[Corner] = field(default_factory=list)
@@ -76,6 +78,7 @@ def findings(
         second=second,
         operators=operators,
         description=describe(best, problem.workload, problem.platform, operators),
+        kinds=kind_accounts(problem.workload, operators),
         base=hardware_steps.base if hardware_steps is not None else {},
         steps=hardware_steps.steps if hardware_steps is not None else [],
         corners=corners,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from design.lowering import model_workload
 from design.metrics import parse_objectives, possible_metrics
 from design.workload import Workload
 from dse.engine import Effort
-from dse.models import read_speculation, read_usage, the_model
+from dse.models import find_model, read_speculation, read_usage
 from dse.problem import Problem
 from dse.settings import Settings
 from dse.space import Space
@@ -123,7 +124,10 @@ def _judge(settings: Settings, parts: Parts) -> tuple[NmpEvaluator, tuple[Object
 
 def read_workload(settings: Settings) -> Workload:
     """The model that the settings name, as they say that it is used."""
-    return model_workload(the_model(settings), read_usage(settings), read_speculation(settings))
+    found = find_model(settings)
+    for note in () if settings["quiet"] else found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return model_workload(found.model, read_usage(settings), read_speculation(settings))
 
 
 def read_platform(settings: Settings) -> Platform:

@@ -12,6 +12,8 @@ from rich.console import Console
 
 from design.core import Batch, Evaluation
 from design.errors import InputError
+from design.model import HEAD
+from design.workload import Workload
 from dse.archive import Archive
 from dse.desk import Desk
 from dse.engine import Search, make_search
@@ -28,7 +30,15 @@ from dse.studies.nmp.problem import NmpProblem, build
 from dse.studies.nmp.proof import bound_of_run, quick_bound
 from dse.studies.nmp.sensitivity import Sensitivity, Step, sensitivity
 from dse.studies.nmp.summary import further, log
-from dse.studies.nmp.tables import HARDWARE_HEADINGS, hardware_cells, headline, operator_rows, step_table
+from dse.studies.nmp.tables import (
+    HARDWARE_HEADINGS,
+    KIND_HEADINGS,
+    hardware_cells,
+    headline,
+    kind_rows,
+    operator_rows,
+    step_table,
+)
 from dse.study import Study
 
 if TYPE_CHECKING:
@@ -39,9 +49,12 @@ LEGEND = (
     "strata that follow each other, “ + ” joins operators of one stratum. After the colon: units of work on NMP / on "
     "the NPU."
 )
-NOTE = (
-    "The figures above are of the whole model; times, energy and area of the table and the pictures are per layer. "
-    "Embedding and output head are not part of the workload."
+NOTE = "The figures above are of the whole model; times, energy and area of the table and the pictures are per layer. "
+WITHOUT_HEAD = "Embedding and output head are not part of the workload."
+WITH_HEAD = "The output head has its share of them, the embedding its place in memory."
+SEVERAL = (
+    "The model has several kinds of layers: a layer is the mean of all, in which each kind counts by its number of "
+    "layers (a draft model's and its target's by the steps they take for a token). "
 )
 
 
@@ -50,7 +63,15 @@ def near_memory(settings: Settings) -> NmpStudy:
     problem = build(settings)
     w = problem.workload
     subject = f"{w.layers} layers, batch {w.batch}, {w.prompt} prompt and {w.generated} generated tokens"
-    return NmpStudy(problem, w.name, subject, HARDWARE_HEADINGS, LEGEND, NOTE, template="nmp/sections.html")
+    if len(w.sections) > 1:
+        subject += f" ({', '.join(f'{section.layers} {section.name}' for section in w.sections)})"
+    note = NOTE + SEVERAL * (len(w.sections) > 1) + (WITH_HEAD if has_head(w) else WITHOUT_HEAD)
+    return NmpStudy(problem, w.name, subject, HARDWARE_HEADINGS, LEGEND, note, template="nmp/sections.html")
+
+
+def has_head(workload: Workload) -> bool:
+    """Whether the output head takes part."""
+    return any(section.name.rpartition("/")[2] == HEAD for section in workload.sections)
 
 
 @dataclass(frozen=True)
@@ -120,7 +141,9 @@ class NmpStudy(Study):
 
     def context(self, outcome: Outcome) -> Mapping[str, Any]:
         """See `Study`."""
-        return {"operators": operator_rows(outcome.findings), "steps": step_table(outcome.findings)}
+        found = outcome.findings
+        kinds = (KIND_HEADINGS, kind_rows(found))
+        return {"operators": operator_rows(found), "steps": step_table(found), "kinds": kinds}
 
     def pictures(self, outcome: Outcome, folder: Path) -> Iterator[Picture]:
         """See `Study`."""

@@ -20,6 +20,7 @@ def further(problem: NmpProblem, outcome: Outcome) -> dict[str, Any]:
     told: dict[str, Any] = {
         "model": None if found is None else asdict(found.model) | {"energy_and_area_by": found.physics},
         "model_by_buffered": None if found is None or found.second is None else asdict(found.second),
+        "kinds": [] if found is None else [asdict(kind) for kind in found.kinds],
         "gap": None if found is None else found.gap,
         "sensitivity": [] if found is None else [asdict(step) for step in found.steps],
         "constants": [] if found is None else [_corner(corner) for corner in found.corners],

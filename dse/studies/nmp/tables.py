@@ -63,6 +63,25 @@ def operator_rows(found: Findings | None) -> list[list[str]]:
     ]
 
 
+KIND_HEADINGS = ("layers of kind", "layers", "prefill of one", "of all", "a token of one", "of all", "share")
+
+
+def kind_rows(found: Findings | None) -> list[list[str]]:
+    """Per kind of layer: how many, what one and all of them take in either phase, their share of the time."""
+    return [
+        [
+            kind.kind,
+            str(kind.layers),
+            f"{kind.prefill_s * 1e3:.4g} ms",
+            f"{kind.all_prefill_s * 1e3:.4g} ms",
+            f"{kind.token_s * 1e3:.4g} ms",
+            f"{kind.all_token_s * 1e3:.4g} ms",
+            f"{kind.share:.1%}",
+        ]
+        for kind in (() if found is None else found.kinds)
+    ]
+
+
 def step_table(found: Findings | None) -> tuple[list[str], list[list[str]]]:
     """Headings, and a row per hardware step: parameter, from, to, and each metric there."""
     names = [name for name in ("latency_s", "energy_j", "area_mm2") if found is not None and name in found.base]
