@@ -120,7 +120,12 @@ def dispatch(given: dict[str, tuple[str, str]], runs: list[str]) -> int:
 
 
 def explore_designs(given: dict[str, tuple[str, str]], settings: Settings, folder: Path) -> int:
-    """Run a search, or go on with one."""
+    """Run a search, or go on with one; or a search for each use of a sweep."""
+    if settings["sweep"] is not None:
+        from dse.sweep import sweep_as
+
+        return sweep_as(given, settings, folder)
+
     from dse.setup import study_of
 
     if settings["resume"]:

@@ -241,6 +241,13 @@ OPTIONS = (
     Option("input-seq-len", "1024", whole(1, 2**24), "prompt tokens"),
     Option("max-gen-len", "128", whole(1, 2**24), "tokens to generate"),
     Option("max-seq-len", "2048", whole(1, 2**24), "longest context of the model; sizes the key-value cache"),
+    Option(
+        "sweep",
+        "",
+        maybe(plain),
+        "explore several uses, OPTION=VALUE,..;OPTION=.., such as input-seq-len=256,1024;max-batch-size=1,4,16, and "
+        "draw how the best design moves",
+    ),
     Option("precision", "fp16", choice("fp16", "int8", "int4"), "of weights and activations"),
     Option("total-channel-num", "8", whole(1, 4096), "normal and NMP channels together"),
     Option("bank-num-per-channel", "16", whole(1, 4096), "banks, and PEs, of a channel"),

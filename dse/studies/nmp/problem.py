@@ -12,7 +12,7 @@ from cost_model.technology import Constants, Technology, read_technology
 from design.core import Objective
 from design.device import HardwareSpace, Platform, Processors
 from design.errors import InputError
-from design.lowering import model_workload
+from design.lowering import Speculation, model_workload
 from design.metrics import parse_objectives, possible_metrics
 from design.workload import Workload
 from dse.engine import Effort
@@ -34,6 +34,7 @@ class NmpProblem(Problem):
     corner; `physical` knows energy and area."""
 
     workload: Workload
+    speculation: Speculation | None
     platform: Platform
     hardware: HardwareSpace
     make_space: Callable[[HardwareSpace], Space]
@@ -65,7 +66,8 @@ def build(settings: Settings) -> NmpProblem:
     """The problem that the settings state. Raises InputError where they or the files they name are unusable."""
     dataflow = settings["is-dataflow-fixed"]
     fixed = dataflow in FIXED_DATAFLOWS
-    workload = read_workload(settings)
+    speculation = read_speculation(settings)
+    workload = read_workload(settings, speculation)
     platform = read_platform(settings)
     hardware = read_hardware(settings)
     if dataflow in WITHOUT_NMP:
@@ -91,6 +93,7 @@ def build(settings: Settings) -> NmpProblem:
 
     return NmpProblem(
         workload=workload,
+        speculation=speculation,
         platform=platform,
         hardware=hardware,
         make_space=make_space,
@@ -122,12 +125,12 @@ def _judge(settings: Settings, parts: Parts) -> tuple[NmpEvaluator, tuple[Object
     return evaluator, parse_objectives(text, list(evaluator.metrics), evaluator.name)
 
 
-def read_workload(settings: Settings) -> Workload:
-    """The model that the settings name, as they say that it is used."""
+def read_workload(settings: Settings, speculation: Speculation | None = None) -> Workload:
+    """The model that the settings name, as they say that it is used, with a draft model or without."""
     found = find_model(settings)
     for note in () if settings["quiet"] else found.notes:
         print(f"note: {note}", file=sys.stderr)
-    return model_workload(found.model, read_usage(settings), read_speculation(settings))
+    return model_workload(found.model, read_usage(settings), speculation)
 
 
 def read_platform(settings: Settings) -> Platform:

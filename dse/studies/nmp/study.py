@@ -65,6 +65,9 @@ def near_memory(settings: Settings) -> NmpStudy:
     subject = f"{w.layers} layers, batch {w.batch}, {w.prompt} prompt and {w.generated} generated tokens"
     if len(w.sections) > 1:
         subject += f" ({', '.join(f'{section.layers} {section.name}' for section in w.sections)})"
+    if (speculation := problem.speculation) is not None:
+        subject += f"; {speculation.draft.name} drafts {speculation.length} tokens a round, which brings "
+        subject += f"{speculation.tokens:.3g} on average at {speculation.accept:.0%} accepted"
     note = NOTE + SEVERAL * (len(w.sections) > 1) + (WITH_HEAD if has_head(w) else WITHOUT_HEAD)
     return NmpStudy(problem, w.name, subject, HARDWARE_HEADINGS, LEGEND, note, template="nmp/sections.html")
 
