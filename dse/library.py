@@ -19,10 +19,11 @@ from design.core import Batch, Evaluation, Objective
 from design.device import HardwareSpace, Platform
 from design.lowering import Usage, model_workload
 from design.metrics import metric_values, parse_objectives
-from design.model_files import GRAPH, SHAPE, read_model
+from design.model_files import SHAPE
 from design.workload import Workload
 from dse.engine import Effort, make_search
 from dse.explore import explore
+from dse.models import described_model
 from dse.spaces.nmp import NmpSpace
 from evaluators.buffered import BufferedEvaluator
 
@@ -51,21 +52,24 @@ class Front:
 
 
 def load_layer(
-    folder: str | Path,
+    path: str | Path,
     *,
     batch: int = 1,
     prompt: int = 1024,
     generated: int = 128,
     max_seq_len: int = 2048,
     precision: str = "fp16",
+    latent: str = "absorbed",
+    head: bool = False,
 ) -> Workload:
-    """The layer of the model in a folder of `config/`, used with so many sequences and tokens.
+    """The mean layer of the model in a folder of `config/`, or in the config.json of a Hugging Face model, used with so
+    many sequences and tokens.
 
-    Raises InputError naming file and field where the folder's files are unusable.
+    Raises InputError naming file and field where it is unusable.
     """
-    path = Path(folder)
+    shape = Path(path) if Path(path).suffix == ".json" else Path(path) / SHAPE
     usage = Usage(batch, prompt, generated, max_seq_len, precision)
-    return model_workload(read_model(path.resolve().name, path / SHAPE, path / GRAPH), usage)
+    return model_workload(described_model(shape, shape.parent, latent, head), usage)
 
 
 def explore_designs(

@@ -31,18 +31,20 @@ def find_model(settings: Settings) -> Found:
         return Found(reading.model, reading.notes)
     shape = Path(settings["model-shape"])
     beside = settings["execution-type"] == "parse"  # where the folder is one to write to
-    return Found(_described(shape, shape.parent if beside else Path(settings["parser-output-dir"]), settings))
+    folder = shape.parent if beside else Path(settings["parser-output-dir"])
+    return Found(described_model(shape, folder, settings["latent-attention"], settings["output-head"]))
 
 
-def _described(shape: Path, folder: Path, settings: Settings) -> Model:
-    """The model in a JSON file of either kind; `folder` is where the graph of a shape is."""
+def described_model(shape: Path, folder: Path, latent: str, head: bool) -> Model:
+    """The model in a JSON file of either kind; `folder` is where the graph of a shape is, `latent` and `head` say how
+    a Hugging Face config is read. Raises InputError."""
     content = read_content(shape)
     if "type" in content:
         return read_model(shape.resolve().parent.name, shape, folder / GRAPH)
     if "model_type" in content or "architectures" in content:
         from frontends.hugging_face import read_config
 
-        return read_config(shape, latent=settings["latent-attention"], head=settings["output-head"])
+        return read_config(shape, latent=latent, head=head)
     expected = "a model shape (with 'type') or the config of a Hugging Face model (with 'model_type')"
     raise InputError(str(shape), "describes no model", expected)
 
@@ -66,7 +68,8 @@ def read_speculation(settings: Settings) -> Speculation | None:
     if (draft := settings["speculative"]) is None:
         return None
     shape = Path(MODEL_FOLDERS[draft]) / SHAPE if draft in MODEL_FOLDERS else Path(draft)
-    return Speculation(_described(shape, shape.parent, settings), settings["draft-len"], settings["accept-rate"])
+    draft_model = described_model(shape, shape.parent, settings["latent-attention"], settings["output-head"])
+    return Speculation(draft_model, settings["draft-len"], settings["accept-rate"])
 
 
 def _axes(settings: Settings) -> Mapping[str, str]:

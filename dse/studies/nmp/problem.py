@@ -91,6 +91,8 @@ def build(settings: Settings) -> NmpProblem:
         specpim, reach = dataflow == "specpim", evaluator.decode_reach
         return NmpSpace(workload, platform, hardware, evaluator.npu, evaluator.nmp, specpim, reach)
 
+    if not (fixed or settings["quiet"]):
+        _say_if_too_large(workload, platform)
     return NmpProblem(
         workload=workload,
         speculation=speculation,
@@ -110,6 +112,15 @@ def build(settings: Settings) -> NmpProblem:
             seed=settings["seed"],
         ),
     )
+
+
+def _say_if_too_large(workload: Workload, platform: Platform) -> None:
+    """A search for what cannot be says why it finds nothing."""
+    stored = sum(op.stored_bytes for op in workload.operators)
+    room = platform.total_channels * platform.channel_bytes
+    if stored > room:
+        kept = f"weights and key-value cache take {stored / 1e9:,.1f} GB, all channels have {room / 1e9:,.1f} GB"
+        print(f"note: no device can hold {workload.name}: {kept} (--bank-memory-capacity)", file=sys.stderr)
 
 
 def _judge(settings: Settings, parts: Parts) -> tuple[NmpEvaluator, tuple[Objective, ...]]:
