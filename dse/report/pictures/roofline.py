@@ -10,11 +10,25 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from dse.report.pictures.style import ACCENT, INK, MARKS, PAPER, QUIET, SECOND, THIRD, bare, legend, new_figure, save
+from dse.report.pictures.style import (
+    ACCENT,
+    INK,
+    MARKS,
+    PAPER,
+    QUIET,
+    SECOND,
+    THIRD,
+    bare,
+    legend,
+    new_figure,
+    plain_name,
+    save,
+)
 
 NEAR = 0.12  # decades: points this close share a label
 PANEL = (400.0, 300.0)  # points, about
 LETTER = 4.6  # points
+LETTERS = 36  # of names in a label
 PLACES = [(7, -13), (7, 5), (-7, -13), (-7, 5), *((7, -13 - 10 * drop) for drop in range(1, 12))]  # in points
 Dot = tuple[str, float, float]  # name, FLOP/byte, GFLOP/s
 COLOURS = (SECOND, ACCENT, THIRD)
@@ -85,9 +99,20 @@ def _heaps(points: Mapping[str, Sequence[Dot]]) -> list[tuple[float, float, str,
                 heaps.append([dot])
         for heap in heaps:
             names = [dot[0] for dot in dots if dot in heap]
-            words = ", ".join(names) if len(names) <= 9 else f"{', '.join(names[:8])} and {len(names) - 8} more"
-            found.append((heap[0][1], heap[0][2], words, colour))
+            found.append((heap[0][1], heap[0][2], _words(names, [dot[0] for dot in dots]), colour))
     return found
+
+
+def _words(names: Sequence[str], every: Sequence[str]) -> str:
+    """The names, or as many as a label has room for; an operator that is here for all kinds of layers by its own."""
+    here: dict[str, None] = {}
+    for name in names:
+        twins = [other for other in every if plain_name(other) == plain_name(name)]
+        here[plain_name(name) if set(twins) <= set(names) else name] = None
+    names = list(here)
+    room = [end for end in range(1, len(names) + 1) if len(", ".join(names[:end])) <= LETTERS]
+    shown = max(room, default=1)
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if shown < len(names) else "")
 
 
 def _labels(axes: Any, points: Mapping[str, Sequence[Dot]]) -> None:
@@ -103,9 +128,11 @@ def _labels(axes: Any, points: Mapping[str, Sequence[Dot]]) -> None:
             width = LETTER * len(words)
             begin = u + right_by - (width if right_by < 0 else 0)
             box = (begin, begin + width, v + up_by, v + up_by + 9)
-            if not any(box[0] < b and a < box[1] and box[2] < d and c < box[3] for a, b, c, d in placed):
+            inside = across * left <= box[0] and box[1] <= across * right
+            if inside and not any(box[0] < b and a < box[1] and box[2] < d and c < box[3] for a, b, c, d in placed):
                 break
         placed.append(box)
         style = {"textcoords": "offset points", "fontsize": 8, "color": colour, "zorder": 2.5, "bbox": behind}
         side = "right" if right_by < 0 else "left"
-        axes.annotate(words, (x, y), (right_by, up_by), ha=side, va="bottom", **style)
+        # Beyond the axes there is the legend's room: a label does not make them smaller.
+        axes.annotate(words, (x, y), (right_by, up_by), ha=side, va="bottom", **style).set_in_layout(False)

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from dse.report.pictures.style import FAINT, INK, ON_BAR, PAPER, QUIET, bare, colour_of, new_figure, save
+from dse.report.pictures.style import FAINT, INK, ON_BAR, PAPER, QUIET, bare, colour_of, new_figure, plain_name, save
 
 WIDTH = 11.0
 LETTERS = 105  # that fit into the width of the axes, about
@@ -67,11 +67,12 @@ def schedule_picture(
     until = max((task.end_s for task in before), default=0.0)
     _bars(bottom, before, colours, until)
     _lane_axis(bottom, ["NPU"], until, "prefill of a layer")
-    patches = [Patch(color=colours[name], label=name) for name in names]
+    plain = {plain_name(name): colours[name] for name in names}
+    patches = [Patch(color=colour, label=name) for name, colour in plain.items()]
     figure.legend(
         handles=patches,
         loc="outside lower center",
-        ncols=min(len(names), 12),
+        ncols=min(len(plain), 12),
         frameon=False,
         fontsize=8,
         labelcolor=INK,

@@ -54,8 +54,14 @@ SETTINGS = {
 
 
 def colour_of(names: Sequence[str]) -> dict[str, str]:
-    """A fill for each operator, the same in every picture."""
-    return {name: FILLS[place % len(FILLS)] for place, name in enumerate(names)}
+    """A fill for each operator, the same in every picture and in every kind of layer (KIND/OPERATOR)."""
+    places = {plain: place for place, plain in enumerate(dict.fromkeys(plain_name(name) for name in names))}
+    return {name: FILLS[places[plain_name(name)] % len(FILLS)] for name in names}
+
+
+def plain_name(operator: str) -> str:
+    """The name of an operator without that of its kind of layer."""
+    return operator.rpartition("/")[2]
 
 
 def new_figure(width: float, height: float) -> Figure:
