@@ -41,7 +41,7 @@ def read_content(path: Path, expected: str = "a JSON object") -> dict[str, Any]:
     except RecursionError:
         raise InputError(str(path), "is nested too deeply", "a flat JSON object") from None
     if not isinstance(value, dict):
-        raise InputError(str(path), f"holds {_kind(value)}", expected)
+        raise InputError(str(path), f"holds {kind(value)}", expected)
     return value
 
 
@@ -54,13 +54,13 @@ def checked(
     for name in value:
         if name not in known:
             raise InputError(f"{where}, field '{name}'", "is unknown", f"only {', '.join(known)}")
-    for name, kind in known.items():
+    for name, wanted in known.items():
         if name not in value and name not in fields:
             continue
         if name not in value:
-            raise InputError(f"{where}, field '{name}'", "is missing", _kind(kind()))
-        if type(value[name]) is not kind:
-            raise InputError(f"{where}, field '{name}'", f"is {_kind(value[name])}", _kind(kind()))
+            raise InputError(f"{where}, field '{name}'", "is missing", kind(wanted()))
+        if type(value[name]) is not wanted:
+            raise InputError(f"{where}, field '{name}'", f"is {kind(value[name])}", kind(wanted()))
     return dict(value)
 
 
@@ -68,11 +68,12 @@ def _unique(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise InputError(f"{path}, field '{name}'", "is given twice", "each field once")
+            raise InputError(f"{path}, field '{name[:60]}'", "is given twice", "each field once")
         found[name] = value
     return found
 
 
-def _kind(value: Any) -> str:
+def kind(value: object) -> str:
+    """What sort of JSON value it is, in words; long values are never printed."""
     names = {dict: "an object", list: "a list", str: "a text", int: "a whole number", bool: "true or false"}
     return "null" if value is None else names.get(type(value), "a number")
