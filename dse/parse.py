@@ -26,7 +26,7 @@ def parse_as(settings: Settings) -> int:
     known = _already(found.model, folder, settings["overwrite"])
 
     from dse.operator_table import operator_rows, operator_table, totals, write_operators
-    from dse.report.operator_graph import draw_graph
+    from dse.report.graphviz import draw_graph
     from dse.run_directory import write_whole
 
     rows = operator_rows(found.model, usage)

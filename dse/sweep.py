@@ -14,7 +14,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from design.errors import InputError
+from design.metrics import metric_values
 from dse.interrupt import OVER_TIME
 from dse.resume import resumed_settings
 from dse.run import Run
@@ -149,7 +152,8 @@ def _device_title(points: Sequence[SweepPoint], objective: str) -> str:
 
 def _cells(summary: Mapping[str, Any], objective: str) -> list[Any]:
     best, model = summary["best"], summary["model"]
-    figures = [best["metrics"].get(objective), *(model[name] for name in MODEL)]
+    metrics = {name: np.array([value]) for name, value in best["metrics"].items()}
+    figures = [float(metric_values(objective, metrics)[0]), *(model[name] for name in MODEL)]
     return [*figures, *(best["hardware"][name] for name in HARDWARE), best["design"]]
 
 

@@ -51,13 +51,15 @@ def test_sweep(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("at_root")
 def test_a_sweep_is_gone_on_with(tmp_path: Path) -> None:
-    """With --resume what is done is not done again, and the table is whole."""
+    """With --resume what is done is not done again, and the table is whole; derived objectives are in it too."""
     out = str(tmp_path)
-    first = [*DEVICE, "--max-gen-len", "16", "--dse-output-dir", out, "--quiet", "--sweep", "input-seq-len=64,128"]
+    first = [*DEVICE, "--objectives", "edp", "--max-gen-len", "16", "--dse-output-dir", out, "--quiet", "--sweep", "input-seq-len=64,128"]
     assert main([*first, "--time-limit", "0"]) == 0
     assert not (tmp_path / "sweep.csv").exists()
     assert main([*first, "--resume"]) == 0
     table = (tmp_path / "sweep.csv").read_text()
+    product = [row["best_edp"] for row in csv.DictReader(table.splitlines())]
+    assert len(product) == 2 and 0 < float(product[0]) < float(product[1])
     before = [best(tmp_path / f"input-seq-len={length}") for length in (64, 128)]
     assert main([*first, "--resume"]) == 0
     assert (tmp_path / "sweep.csv").read_text() == table
