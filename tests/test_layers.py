@@ -23,6 +23,7 @@ HOMES: dict[str, tuple[tuple[str, ...], int]] = {
     "onnx": (("frontends/",), 1),
     **dict.fromkeys(("pycparser", "pcpp"), (("frontends/c_kernel/",), 1)),
     "matplotlib": (("dse/report/", "ae/"), 1000),
+    "networkx": (("dse/report/pictures/operator_layout.py",), 1),
     "sklearn": (("cost_model/tables/",), 1000),
     "crepes": (("cost_model/conformal/",), 1),
     **dict.fromkeys(("torch", "transformers", "peft"), (("cost_model/", "frontends/"), 1000)),
