@@ -53,7 +53,18 @@ def test_sweep(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 def test_a_sweep_is_gone_on_with(tmp_path: Path) -> None:
     """With --resume what is done is not done again, and the table is whole; derived objectives are in it too."""
     out = str(tmp_path)
-    first = [*DEVICE, "--objectives", "edp", "--max-gen-len", "16", "--dse-output-dir", out, "--quiet", "--sweep", "input-seq-len=64,128"]
+    first = [
+        *DEVICE,
+        "--objectives",
+        "edp",
+        "--max-gen-len",
+        "16",
+        "--dse-output-dir",
+        out,
+        "--quiet",
+        "--sweep",
+        "input-seq-len=64,128",
+    ]
     assert main([*first, "--time-limit", "0"]) == 0
     assert not (tmp_path / "sweep.csv").exists()
     assert main([*first, "--resume"]) == 0

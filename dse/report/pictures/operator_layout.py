@@ -1,8 +1,8 @@
 """Where the boxes, labels and arrows of an operator graph stand.
 
-Layered (Sugiyama, Tagawa and Toda, 1981): boxes stand in rows by their place in the order of work, an arrow has a slot of
-its own in each row that it passes, and its label has one in a row between. So nothing lies on anything else, whatever
-the graph.
+Layered (Sugiyama, Tagawa and Toda, 1981): boxes stand in rows by their place in the order of work, an arrow has a slot
+of its own in each row that it passes, and its label has one in a row between. So nothing lies on anything else,
+whatever the graph.
 """
 
 from __future__ import annotations
