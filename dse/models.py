@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ class Found:
 def find_model(settings: Settings) -> Found:
     """From ONNX, a Hugging Face config, or shape and graph. Raises InputError where it cannot be read."""
     if settings["onnx"] is not None:
+        need("--onnx", "onnx")
         from frontends.onnx_graph import read_onnx
 
         reading = read_onnx(Path(settings["onnx"]), _axes(settings))
@@ -33,6 +35,13 @@ def find_model(settings: Settings) -> Found:
     beside = settings["execution-type"] == "parse"  # where the folder is one to write to
     folder = shape.parent if beside else Path(settings["parser-output-dir"])
     return Found(described_model(shape, folder, settings["latent-attention"], settings["output-head"]))
+
+
+def need(option: str, *libraries: str) -> None:
+    """Raises InputError where a library is missing that an option needs."""
+    for library in libraries:
+        if importlib.util.find_spec(library) is None:
+            raise InputError(option, f"needs {library}, which is not installed", "pip install -r requirements.txt")
 
 
 def described_model(shape: Path, folder: Path, latent: str, head: bool) -> Model:

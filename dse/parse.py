@@ -12,7 +12,7 @@ from design.loader import read_content
 from design.model import LayerKind, Model
 from design.model_files import GRAPH, OF_KINDS, SHAPE, model_texts, read_model
 from design.transformer import ModelShape, parse_shape
-from dse.models import Found, find_model, read_usage
+from dse.models import Found, find_model, need, read_usage
 from dse.settings import Settings
 
 OPERATORS = "operators.csv"
@@ -68,6 +68,7 @@ def parsed_model(settings: Settings) -> Found:
 
 def _exported(name: str, shape: ModelShape, exporter: str) -> Found:
     """One layer through torch and ONNX, as many times as the shape says."""
+    need("--execution-type parse with --model-type", "torch", "onnx", "onnxscript")
     from frontends.export import export_layer
     from frontends.onnx_graph import read_onnx
 
