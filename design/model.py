@@ -15,6 +15,7 @@ from design.workload import ATTENTION, FFN, PROJECTION
 KINDS = (PROJECTION, ATTENTION, FFN)
 EXPECTED, WORST = LOADS = ("expected", "worst")  # how many experts a call wakes; see `Usage`
 LARGEST = 2**31  # of any single dimension
+LAYER = "layer"  # the kind of a model with one kind of layer
 HEAD = "head"  # the kind of the output head, which is no layer
 VARIABLES = ("batch", "tokens", "context")
 

@@ -10,12 +10,11 @@ from typing import Any
 
 from design.errors import InputError
 from design.loader import checked, read_content, read_object
-from design.model import LARGEST, LayerKind, LayerOperator, Model, attention_operators, weight_operator
+from design.model import LARGEST, LAYER, LayerKind, LayerOperator, Model, attention_operators, weight_operator
 from design.workload import FFN, PROJECTION
 
 MODEL_TYPES = ("opt", "llama", "palm")
 OPERATORS = ("q", "k", "v", "o", "qk", "sv", "f1", "f2", "f3")
-LAYER = "layer"  # the kind of a model with one kind of layer
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from design.errors import InputError
 from design.loader import read_content
 from design.lowering import Speculation, Usage
-from design.model import Model
+from design.model import HEAD, Model
 from design.model_files import GRAPH, SHAPE, read_model
 from dse.settings import MODEL_FOLDERS, Settings
 
@@ -30,11 +30,17 @@ def find_model(settings: Settings) -> Found:
         from frontends.onnx_graph import read_onnx
 
         reading = read_onnx(Path(settings["onnx"]), _axes(settings))
-        return Found(reading.model, reading.notes)
+        return Found(repeated(reading.model, settings["layer-num"]), reading.notes)
     shape = Path(settings["model-shape"])
     beside = settings["execution-type"] == "parse"  # where the folder is one to write to
     folder = shape.parent if beside else Path(settings["parser-output-dir"])
     return Found(described_model(shape, folder, settings["latent-attention"], settings["output-head"]))
+
+
+def repeated(model: Model, times: int) -> Model:
+    """With so many times as many layers of every kind."""
+    kinds = (replace(kind, count=kind.count * (times if kind.name != HEAD else 1)) for kind in model.kinds)
+    return replace(model, kinds=tuple(kinds))
 
 
 def need(option: str, *libraries: str) -> None:

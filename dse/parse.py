@@ -12,7 +12,7 @@ from design.loader import read_content
 from design.model import LayerKind, Model
 from design.model_files import GRAPH, OF_KINDS, SHAPE, model_texts, read_model
 from design.transformer import ModelShape, parse_shape
-from dse.models import Found, find_model, need, read_usage
+from dse.models import Found, find_model, need, read_usage, repeated
 from dse.settings import Settings
 
 OPERATORS = "operators.csv"
@@ -76,8 +76,8 @@ def _exported(name: str, shape: ModelShape, exporter: str) -> Found:
         path = Path(folder) / f"{shape.type}.onnx"
         export_layer(shape, path, exporter)
         reading = read_onnx(path, {})
-    kinds = tuple(replace(kind, count=kind.count * shape.layer_num) for kind in reading.model.kinds)
-    return Found(Model(name, kinds), reading.notes)
+    model = repeated(reading.model, shape.layer_num)
+    return Found(replace(model, name=name), reading.notes)
 
 
 def _already(model: Model, folder: Path, overwrite: bool) -> bool:

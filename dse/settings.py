@@ -199,6 +199,7 @@ OPTIONS = (
         "that of --model-type)",
     ),
     Option("onnx", "", maybe(plain), "the model: a decoder layer, or any graph of GEMMs, in ONNX"),
+    Option("layer-num", "1", whole(1, 1000), "how many such layers the model has (--onnx)"),
     Option(
         "axes",
         "",

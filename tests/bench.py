@@ -24,10 +24,13 @@ from dse.archive import Archive
 from dse.engine import Effort, make_search
 from dse.explore import explore
 from dse.settings import Settings, read_settings
+from dse.spaces.nmp import NmpSpace
 from dse.store import Store
 from dse.studies.hls.problem import build as build_hls
+from dse.studies.nmp.exact.prove import prove
 from dse.studies.nmp.problem import NmpProblem, build
 from evaluators.buffered import BufferedEvaluator
+from frontends.hugging_face import read_config
 from tests.grid import one_device, solve
 
 POINT = {
@@ -118,7 +121,7 @@ def main() -> None:
                 (f"whole run, {generations} x {population:,}", f"{value:,.0f} /CPU-s", f"{value / published:,.0f} x")
             )
         rows += quality(problem, folder)
-        rows += physical_rates() + solver() + directive_rates(folder) + language_model_rates(folder)
+        rows += physical_rates() + solver() + models() + directive_rates(folder) + language_model_rates(folder)
         options = [f"--{name}={text}" for name, text in POINT.items()]
         options += [
             "--population-num-per-generation=2500",
@@ -233,6 +236,30 @@ def solver() -> list[tuple[str, str, str]]:
         solved = solve(point.name, one_device(point, evaluator))
         rows.append((f"exact solver, {evaluator}", f"{solved.cpu_s:.2f} CPU-s", f"gap {solved.gap:.1e}"))
     return rows
+
+
+def models() -> list[tuple[str, str, str]]:
+    """A model of two kinds of layers: its config read, designs priced beside those of one kind, its device solved."""
+    config = Path("config/hugging-face/gemma-3-4b.json")
+    problem, other = build(settings(model_shape=str(config))), build(settings())
+    reading = rate(1, lambda: read_config(config), 0.5)
+    rates = []
+    for one in (problem, other):
+        batch = one.space.decode(one.space.sample(BATCH, np.random.default_rng(1)))
+        rates.append(rate(BATCH, lambda b=batch, e=one.evaluator: e.evaluate(b, seed=1)))  # type: ignore[misc]
+    begin = time.process_time()
+    space = problem.space
+    assert isinstance(space, NmpSpace)
+    proof = prove(
+        space, problem.evaluator, space.genes.decode(space.genes.sample(1, np.random.default_rng(1))), "latency_s"
+    )
+    seconds = time.process_time() - begin
+    assert proof.lower_bound is not None
+    return [
+        ("Gemma-3 4B, its config read", f"{1e3 / reading:.2f} CPU-ms", ""),
+        ("evaluate, its 18 operators", f"{rates[0]:,.0f} /CPU-s", f"{rates[0] / rates[1]:.2f} x 9 operators"),
+        ("exact solver, its two kinds", f"{seconds:.2f} CPU-s", f"gap {proof.value / proof.lower_bound - 1:.1e}"),
+    ]
 
 
 def machine() -> str:
