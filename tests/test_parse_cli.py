@@ -140,7 +140,7 @@ BAD = {
     "a vision model": ({"model_type": "vit"}, "a model of images"),
     "an encoder": ({"model_type": "bert"}, "an encoder"),
     "an encoder and a decoder": ({"model_type": "t5"}, "an encoder and a decoder"),
-    "another architecture": ({"model_type": "nobody_knows"}, "export a layer to ONNX and give --onnx"),
+    "another architecture": ({"model_type": "nobody_knows"}, "a layer of it exported to ONNX (--onnx)"),
     "no heads": (SMALL | {"num_attention_heads": 0}, "field 'num_attention_heads'"),
     "a list": ([SMALL], "holds a list"),
 }

@@ -106,7 +106,7 @@ def _known(where: str, name: object, paired: bool) -> Family:
     if paired:
         raise InputError(where, f"{shown} is an encoder and a decoder", f"a decoder of text: {families}")
     if type(name) is not str or name not in FAMILIES:
-        raise InputError(where, f"{shown} is not known", f"{families}; or export a layer to ONNX and give --onnx")
+        raise InputError(where, f"{shown} is not known", f"a layer of it exported to ONNX (--onnx), or {families}")
     return FAMILIES[name]
 
 

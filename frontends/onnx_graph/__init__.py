@@ -56,7 +56,8 @@ def read_onnx(path: Path, axes: Mapping[str, str]) -> Reading:
     main = main_input(graph, weights)
     gemms, roles, assumed = _evaluated(graph, weights, known, main)
     kinds, notes = layer_kinds(graph.where, gemms, roles)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-")[:LONGEST_NAME] or "model"
+    said = path.resolve().parent.name if path.stem == "model" else path.stem  # model.onnx says nothing
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", said).strip("-")[:LONGEST_NAME] or "model"
     return Reading(Model(name, kinds), (*assumed, *notes))
 
 

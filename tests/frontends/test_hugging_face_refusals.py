@@ -91,7 +91,7 @@ def test_no_decoder(name: str, tmp_path: Path) -> None:
     ("fields", "word"),
     [
         ({"model_type": "gpt5"}, "architecture 'gpt5' is not known; expected one of opt, llama"),
-        ({"model_type": "gpt5"}, "or export a layer to ONNX and give --onnx"),
+        ({"model_type": "gpt5"}, "a layer of it exported to ONNX (--onnx)"),
         ({"model_type": "mamba"}, "architecture 'mamba' is not known; expected one of opt, llama"),
         ({"model_type": "jamba"}, "architecture 'jamba' is not known; expected one of opt, llama"),
         ({"model_type": "recurrent_gemma"}, "architecture 'recurrent_gemma' is not known; expected one of opt, llama"),
