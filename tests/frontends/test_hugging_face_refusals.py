@@ -90,11 +90,22 @@ def test_no_decoder(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "word"),
     [
-        ({"model_type": "gpt5"}, "architecture 'gpt5' is not known; expected a layer of it exported to ONNX (--onnx), or one of opt"),
-        ({"model_type": "gpt5"}, "a layer of it exported to ONNX (--onnx)"),
-        ({"model_type": "mamba"}, "architecture 'mamba' is not known; expected a layer of it exported to ONNX (--onnx), or one of opt"),
-        ({"model_type": "jamba"}, "architecture 'jamba' is not known; expected a layer of it exported to ONNX (--onnx), or one of opt"),
-        ({"model_type": "recurrent_gemma"}, "architecture 'recurrent_gemma' is not known; expected a layer of it exported to ONNX (--onnx), or one of opt"),
+        (
+            {"model_type": "gpt5"},
+            "'gpt5' is not known; expected a layer of it exported to ONNX (--onnx), or one of opt",
+        ),
+        (
+            {"model_type": "mamba"},
+            "'mamba' is not known; expected a layer of it exported to ONNX (--onnx), or one of opt",
+        ),
+        (
+            {"model_type": "jamba"},
+            "'jamba' is not known; expected a layer of it exported to ONNX (--onnx), or one of opt",
+        ),
+        (
+            {"model_type": "recurrent_gemma"},
+            "'recurrent_gemma' is not known; expected a layer of it exported to ONNX (--onnx), or one of opt",
+        ),
         ({"model_type": "LLaMA"}, "architecture 'LLaMA' is not known"),
         ({"model_type": "x" * 999}, "is not known"),
         ({"model_type": "a\nb"}, "architecture 'a b' is not known"),
