@@ -129,12 +129,19 @@ def model_workload(model: Model, usage: Usage, speculation: Speculation | None =
     Raises InputError where an operator cannot be computed with.
     """
     layers = sum(kind.count for kind in model.kinds if kind.name != HEAD) or 1
-    turns = [_Turn(kind, kind.name if len(model.kinds) > 1 else "", 1.0, 1) for kind in model.kinds]
+    kept = _kept(model)
+    turns = [_Turn(kind, kind.name if len(model.kinds) > 1 else "", 1.0, 1, kept) for kind in model.kinds]
     if speculation is not None:
         rounds, draft = 1.0 / speculation.tokens, speculation.draft
         turns = [
-            *(_Turn(kind, _joined("draft", kind, draft), speculation.length * rounds, 1) for kind in draft.kinds),
-            *(_Turn(kind, _joined("target", kind, model), rounds, speculation.length + 1) for kind in model.kinds),
+            *(
+                _Turn(kind, _joined("draft", kind, draft), speculation.length * rounds, 1, _kept(draft))
+                for kind in draft.kinds
+            ),
+            *(
+                _Turn(kind, _joined("target", kind, model), rounds, speculation.length + 1, kept)
+                for kind in model.kinds
+            ),
         ]
     operators: list[Operator] = []
     edges: list[tuple[int, int]] = []
@@ -165,12 +172,19 @@ def model_workload(model: Model, usage: Usage, speculation: Speculation | None =
 
 class _Turn(NamedTuple):
     """Layers of one kind as they take part in a decode: under which name, in how many steps for each token that is
-    generated, with how many tokens of a sequence in a step."""
+    generated, with how many tokens of a sequence in a step. An output head also keeps `embedding` elements."""
 
     kind: LayerKind
     name: str
     steps: float
     tokens: int
+    embedding: int
+
+
+def _kept(model: Model) -> int:
+    """Elements of an embedding that is not the output head's own matrix."""
+    table = model.embedding
+    return 0 if table is None or table.tied else table.rows * table.width
 
 
 def _joined(role: str, kind: LayerKind, model: Model) -> str:
@@ -192,7 +206,7 @@ def _operator(op: LayerOperator, turn: _Turn, share: float, usage: Usage, model:
         raise InputError(where, "N and K of its decode GEMM are both the context", "one of them at most")
     step = decode_calls(op, usage, turn.tokens)
     cached = usage.max_seq_len if op.window is None else min(op.window, usage.max_seq_len)
-    stored = op.weights + op.cache * usage.batch * cached
+    stored = op.weights + op.cache * usage.batch * cached + (turn.embedding if turn.kind.name == HEAD else 0)
     heads = op.decode.B
     # Attention is cut between key-value heads, all sequences of a head together, unless that is freed.
     whole = op.kind == ATTENTION and heads.batch and heads.size > 1 and not usage.free_attention_cut

@@ -140,7 +140,7 @@ class Embedding(NamedTuple):
 @dataclass(frozen=True)
 class Model:
     """Kinds of layers, in the order in which they first come; the output head, where it is accounted for, is a kind
-    of its own, `HEAD`, and an embedding that is not tied to it is kept with its weights."""
+    of its own, `HEAD`, and an `embedding` that is not tied to it lies in memory beside it."""
 
     name: str
     kinds: tuple[LayerKind, ...]

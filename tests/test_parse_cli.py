@@ -10,7 +10,12 @@ from typing import Any
 import networkx
 import pytest
 
+from design.lowering import Usage, model_workload
+from design.workload import MOST_OPERATORS
+from dse.operator_table import totals
+from frontends.hugging_face import read_config
 from main import main
+from tests.cases import ROOT
 from tests.frontends.onnx_cases import layer_text, written
 
 SMALL = {
@@ -185,3 +190,22 @@ def test_axes_are_told(tmp_path: Path) -> None:
     one = explored(tmp_path / "a", "--onnx", named)
     other = explored(tmp_path / "b", "--onnx", told, "--axes", "s0=batch,s1=tokens")
     assert one["best"]["metrics"] == other["best"]["metrics"]
+
+
+PUBLISHED = {  # parameters in all, and of one token, in billions, as their model cards round them
+    "deepseek-v3": (671.0, 37.6),
+    "qwen3-30b-a3b": (30.5, 3.3),
+    "gemma-3-4b": (3.88, 3.88),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_shipped_configs(name: str) -> None:
+    """They are read, have the parameters that their makers state, and make a workload."""
+    model = read_config(ROOT / "config" / "hugging-face" / f"{name}.json", head=True)
+    use = Usage(1, 64, 16, 128)
+    counted = totals(model, use)
+    every, active = PUBLISHED[name]
+    assert counted.parameters / 1e9 == pytest.approx(every, rel=2e-3)
+    assert counted.active_parameters / 1e9 == pytest.approx(active, rel=0.02)
+    assert len(model_workload(model, use).operators) <= MOST_OPERATORS

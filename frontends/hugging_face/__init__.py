@@ -36,7 +36,7 @@ def read_config(path: Path, *, latent: str = ABSORBED, head: bool = False) -> Mo
     kinds = layer_kinds(_layers(family, fields), latent == ABSORBED)
     embedding = _embedding(fields) if head else None
     if embedding:
-        kinds = (*kinds, output_head(*embedding))
+        kinds = (*kinds, output_head(embedding.rows, embedding.width))
     for layer_kind in kinds:
         _check(str(path), layer_kind)
     return Model(_name(path, config), kinds, embedding)

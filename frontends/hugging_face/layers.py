@@ -60,12 +60,10 @@ def layer_kind(name: str, count: int, layer: Layer, absorbed: bool) -> LayerKind
     return LayerKind(name, count, tuple(operators), tuple(sorted((place[a], place[b]) for a, b in edges)))
 
 
-def output_head(vocab: int, hidden: int, tied: bool) -> LayerKind:
-    """The output head: of a prompt only the last token goes through it. Its weights include those of the embedding,
-    which are its own where the two are `tied`."""
+def output_head(vocab: int, hidden: int) -> LayerKind:
+    """The output head: of a prompt only the last token goes through it."""
     once = Extents(Extent(), Extent(batch=True), Extent(vocab), Extent(hidden))
-    weights = vocab * hidden * (1 if tied else 2)
-    head = LayerOperator("lm_head", PROJECTION, once, dense(vocab, hidden), weights=weights)
+    head = LayerOperator("lm_head", PROJECTION, once, dense(vocab, hidden), weights=vocab * hidden)
     return LayerKind(HEAD, 1, (head,), ())
 
 

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from design.errors import InputError
 from design.lowering import Speculation, Usage, calls, decode_calls, model_workload, prefill_calls
-from design.model import Experts, Extent, Extents, LayerKind, LayerOperator, Model, attention_operators, weight_operator
+from design.model import (
+    HEAD,
+    Embedding,
+    Experts,
+    Extent,
+    Extents,
+    LayerKind,
+    LayerOperator,
+    Model,
+    attention_operators,
+    weight_operator,
+)
 from design.workload import FFN, PROJECTION, Call, Gemm
 from tests.cases import examples
 from tests.design.small_models import layer, model
@@ -115,6 +126,15 @@ def test_speculation() -> None:
     assert by_name["target/q"].decode_share == pytest.approx(1 / tokens)
     assert by_name["draft/q"].prefill[0].times == 2 / 8 and by_name["target/q"].prefill[0].times == 1
     assert work.layers == 8
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_embedding_lies_with_the_head(tied: bool) -> None:
+    """Where it is a table of its own it takes memory, and nothing else; the head is no layer of the model."""
+    head = LayerKind(HEAD, 1, (weight_operator("lm_head", PROJECTION, 100, 32),), ())
+    work = model_workload(Model("m", (layer("layer", 4), head), Embedding(100, 32, tied)), USE)
+    assert work.operators[-1].stored_bytes == 100 * 32 * 2.0 * (1 if tied else 2)
+    assert work.layers == 4 and work.operators[-1].decode_share == 0.25
 
 
 @pytest.mark.parametrize("axis", ["B", "M", "N"])
