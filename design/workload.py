@@ -112,7 +112,11 @@ class Workload:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.operators) <= MOST_OPERATORS:
-            raise InputError(self.name, f"has {len(self.operators)} operators", f"1 to {MOST_OPERATORS}")
+            raise InputError(
+                self.name,
+                f"has {len(self.operators)} operators",
+                f"1 to {MOST_OPERATORS} in one layer of each kind, draft included",
+            )
         for op in self.operators:
             for phase, gemm in (*(("prefill", call.gemm) for call in op.prefill), ("decode", op.decode)):
                 if min(gemm) < 1 or gemm.macs > MOST_MACS:
