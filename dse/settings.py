@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from design.errors import InputError
-from design.model import LOADS
 
 MODEL_FOLDERS = {"opt": "config/opt-6.7b", "llama": "config/llama3-8b", "palm": "config/palm-8b"}
 BUFFERS = "4,8,16,32,64,128"
@@ -225,7 +224,7 @@ OPTIONS = (
     Option(
         "expert-load",
         "expected",
-        choice(*LOADS),
+        choice("expected", "worst"),
         "experts of a mixture that a call wakes: expected, the mean when each token chooses at random; worst, as many "
         "as its tokens can reach",
     ),
