@@ -9,6 +9,7 @@ from pathlib import Path
 
 from design.errors import InputError
 from design.loader import read_content
+from design.lowering import model_workload
 from design.model import LayerKind, Model
 from design.model_files import GRAPH, OF_KINDS, SHAPE, model_texts, read_model
 from design.transformer import ModelShape, parse_shape
@@ -22,6 +23,8 @@ def parse_as(settings: Settings) -> int:
     """Derive the model that the settings name, write and show it. Returns an exit code. Raises InputError before
     anything is written where it cannot be read or would replace another model."""
     found, usage = parsed_model(settings), read_usage(settings)
+    for kind in found.model.kinds:
+        model_workload(replace(found.model, kinds=(kind,)), usage)  # refuses what no workload can be made of
     folder = Path(settings["parser-output-dir"] or f"parsed/{found.model.name}")
     known = _already(found.model, folder, settings["overwrite"])
 

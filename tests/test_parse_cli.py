@@ -140,6 +140,20 @@ def test_onnx(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert given["best"]["metrics"] == again["best"]["metrics"]
 
 
+@pytest.mark.usefixtures("at_root")
+def test_a_cycle_is_refused_before_anything_is_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A graph of several kinds that was edited by hand."""
+    out = tmp_path / "parsed"
+    assert parse("--model-shape", config(tmp_path), "--parser-output-dir", out, "--quiet") == 0
+    edges = out / "operator_graph.json"
+    content = json.loads(edges.read_text())
+    edges.write_text(json.dumps(content | {"edge": [*content["edge"], [4, 0]]}))
+    assert parse("--model-shape", out / "shape.json", "--parser-output-dir", tmp_path / "again") == 2
+    said = capfd.readouterr().err
+    assert "wait for each other in a cycle" in said and said.count("\n") == 1
+    assert not (tmp_path / "again").exists()
+
+
 BAD = {
     "no config": ({}, "describes no model"),
     "a vision model": ({"model_type": "vit"}, "a model of images"),
