@@ -11,7 +11,7 @@ from design.core import Ints
 from design.errors import InputError
 
 PROJECTION, FFN, ATTENTION = "projection", "ffn", "attention"
-MOST_OPERATORS = 31  # strata are ranked in one 64-bit word of two bits an operator
+MOST_OPERATORS = 62  # a set of operators is one 64-bit word
 MOST_MACS = 2**53  # a larger count is no longer exact in a float64
 
 

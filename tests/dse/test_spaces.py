@@ -9,11 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from design.core import Status
 from design.device import HardwareSpace, Platform
 from design.errors import InputError
+from design.lowering import Speculation, Usage
+from design.lowering import model_workload as model_workload_of
+from design.model_files import read_model
+from design.workload import FFN, MOST_OPERATORS, Gemm, Operator, Workload, once
 from dse.space import Space
 from dse.spaces.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
-from tests.cases import MODELS, PROCESSORS, examples, genomes, hardware, model_workload, nmp_space
+from evaluators.roofline import RooflineEvaluator
+from frontends.hugging_face import read_config
+from tests.cases import MODELS, PROCESSORS, ROOT, examples, genomes, hardware, model_workload, nmp_space
 from tests.dse.space_conformance import check_genomes, check_space
 
 PLATFORM = Platform()
@@ -26,6 +33,21 @@ def fixed(name: str, model: str = "llama3-8b") -> FixedSpace:
     return FixedSpace(name, model_workload(model), PLATFORM, choices)
 
 
+def two_models() -> Workload:
+    """DeepSeek-V3 with OPT as its draft: 33 operators of three kinds of layers."""
+    folder = ROOT / "config"
+    draft = read_model("opt", folder / "opt-6.7b" / "shape.json", folder / "opt-6.7b" / "operator_graph.json")
+    target = read_config(folder / "hugging-face" / "deepseek-v3.json")
+    return model_workload_of(target, Usage(4, 157, 67, 2048), Speculation(draft, 4, 0.8))
+
+
+def most_operators() -> Workload:
+    """A chain of as many operators as there may be, and beside it one that waits for nothing."""
+    gemm = Gemm(1, 4, 64, 64)
+    made = tuple(Operator(f"op{i}", FFN, once(gemm), gemm, 1.0) for i in range(MOST_OPERATORS))
+    return Workload("chain", made, tuple((i, i + 1) for i in range(MOST_OPERATORS - 2)), 4, 8, 2.0)
+
+
 SPACES: dict[str, Callable[[], Space]] = {
     "opt": lambda: nmp_space(model_workload(), PLATFORM, MANY),
     "llama, batch 16": lambda: nmp_space(model_workload("llama3-8b", batch=16), PLATFORM, hardware()),
@@ -34,6 +56,8 @@ SPACES: dict[str, Callable[[], Space]] = {
     "specpim": lambda: nmp_space(model_workload(), PLATFORM, hardware((2, 6)), specpim=True),
     "no NMP": lambda: nmp_space(model_workload(), PLATFORM, hardware((0,))),
     "only NMP": lambda: nmp_space(model_workload(), PLATFORM, hardware((8,))),
+    "two models": lambda: nmp_space(two_models(), PLATFORM, hardware()),
+    "most operators": lambda: nmp_space(most_operators(), PLATFORM, hardware((2, 6))),
     "most channels": lambda: nmp_space(model_workload(), Platform(total_channels=64), hardware((1, 62))),
     **{name: lambda name=name: fixed(name) for name in FIXED_DATAFLOWS},  # type: ignore[misc]
 }
@@ -43,6 +67,23 @@ SPACES: dict[str, Callable[[], Space]] = {
 def test_contract(name: str) -> None:
     """Bounds, types, repeatability, round trips, keys, size, starts."""
     check_space(SPACES[name]())
+
+
+@pytest.mark.parametrize("make", [two_models, most_operators])
+def test_many_operators_keep_their_order(make: Callable[[], Workload]) -> None:
+    """With more operators than strata have bits for: none before what it waits for, and all designs can be priced."""
+    workload = make()
+    space = nmp_space(workload, PLATFORM, hardware())
+    rng = np.random.default_rng(3)
+    batch = space.decode(space.vary(space.sample(500, rng), rng))
+    group, part, stratum = (batch.columns[name] for name in ("group", "part", "stratum"))
+    for a, b in workload.edges:
+        assert (group[:, a] <= group[:, b]).all()
+        together = (group[:, a] == group[:, b]) & (part[:, a] == part[:, b])
+        assert (stratum[together, a] < stratum[together, b]).all()
+        assert (together | (group[:, a] < group[:, b])).all()
+    status = RooflineEvaluator(workload, PLATFORM).evaluate(batch, seed=0).status
+    assert not (status == Status.FAILED).any() and (stratum.max() > 0)
 
 
 @pytest.mark.parametrize("name", [name for name in SPACES if name not in FIXED_DATAFLOWS])

@@ -16,6 +16,8 @@ from design.nmp import lowest_twin
 from design.workload import Workload
 from dse.spaces.nmp.deal import canonical_channels, deal, dense_rank, lowest_bit, union_in
 
+NARROW = 31  # operators up to which the numbers of strata, wishes and waiting added up, are bits of one word
+
 
 class Dataflow(NamedTuple):
     """Where and when each operator runs; see `design/nmp.py`. All arrays (operators, n)."""
@@ -132,6 +134,8 @@ def _strata(stratum: Ints, part_head: Ints, workload: Workload) -> Ints:
         for p in workload.producers(t):
             later = np.where(part_head[p] == part_head[t], stratum[p] + 1, 0)
             np.maximum(stratum[t], later, out=stratum[t])
+    if len(stratum) > NARROW:
+        stratum = dense_rank_wide(stratum)
     return dense_rank(stratum, part_head)
 
 

@@ -162,8 +162,10 @@ def _trade_cuts(layout: Layout, blocks: Ints, rows: Ints, rng: Generator) -> Non
     """One operator gives another its place in NMP memory, byte for byte: what fitted still fits."""
     a, b = _two_operators(layout, rows, rng)
     gain = np.abs(_jump(layout.steps[a], (len(rows),), rng)) + 1
-    loss = np.ceil(gain * layout.granule_bytes[a] / np.maximum(layout.granule_bytes[b], 1e-9)).astype(np.int64)
-    differ = (a != b) & (layout.granule_bytes[b] > 0)
+    given, taken = layout.granule_bytes[a], layout.granule_bytes[b]
+    # An operator may keep nothing: there is no place to give then.
+    loss = np.ceil(gain * given / np.where(taken > 0, taken, np.inf)).astype(np.int64)
+    differ = (a != b) & (taken > 0)
     for operator, change in ((a, gain), (b, -loss)):
         moved = blocks[rows, SHIFT, operator] + np.where(differ, change, 0)
         blocks[rows, SHIFT, operator] = np.clip(moved, 1 - layout.steps[operator], layout.steps[operator] - 1)
