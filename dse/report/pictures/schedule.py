@@ -42,9 +42,11 @@ def schedule_picture(
     groups: Sequence[tuple[float, float]],
     before: Sequence[Task],
     folder: Path,
+    layer: str = "a layer",
 ) -> str:
     """`tasks` on `lanes` in one panel, with dotted lines where strata end and full ones where groups do, and under it
-    the tasks `before` on a single lane. `names` are all operators, in the order of their colours. Returns the SVG."""
+    the tasks `before` on a single lane. `names` are all operators, in the order of their colours; `layer` says whose
+    they are. Returns the SVG."""
     colours = colour_of(names)
     high = max(0.34 * len(lanes), 0.5) if len(lanes) <= 12 else 0.22 * len(lanes)
     figure = new_figure(WIDTH, high + 2.6)
@@ -63,10 +65,10 @@ def schedule_picture(
             middle = ((begin + finish) / 2, 1.0)
             top.annotate(words, middle, (0, 3), xycoords=("data", "axes fraction"), ha="center", **above)
     top.annotate("group", (0, 1.0), (-4, 3), xycoords="axes fraction", ha="right", **above)
-    _lane_axis(top, lanes, end, "one decode step of a layer")
+    _lane_axis(top, lanes, end, f"one decode step of {layer}")
     until = max((task.end_s for task in before), default=0.0)
     _bars(bottom, before, colours, until)
-    _lane_axis(bottom, ["NPU"], until, "prefill of a layer")
+    _lane_axis(bottom, ["NPU"], until, f"prefill of {layer}")
     plain = {plain_name(name): colours[name] for name in names}
     patches = [Patch(color=colour, label=name) for name, colour in plain.items()]
     figure.legend(

@@ -56,14 +56,20 @@ def schedule(problem: NmpProblem, best: Batch, folder: Path) -> Picture:
     boundaries = [Boundary(tuple(place[lane] for lane in s.lanes), s.end_s) for s in line.strata]
     lanes = ["NPU", *(f"NMP {lane}" for lane in line.lanes[1:])]
     before = _tasks(prefill_timeline(problem.evaluator, best), {-1: 0})
-    svg = schedule_picture(names, lanes, _tasks(line.bars, place), boundaries, line.groups, before, folder)
+    layer = _layer(problem)
+    svg = schedule_picture(names, lanes, _tasks(line.bars, place), boundaries, line.groups, before, folder, layer)
     context = f"at {line.context:,} tokens of context" if line.context is not None else "with nothing to generate"
     text = (
-        f"Each bar is an operator on a processor, in one decode step of a layer {context}: {line.seconds * 1e3:.4g} ms "
+        f"Each bar is an operator on a processor, in one decode step of {layer} {context}: {line.seconds * 1e3:.4g} ms "
         "in all. Full lines end groups, dotted lines end strata; white space is a processor that waits. Below, the "
-        "prefill of a layer on its own time scale."
+        f"prefill of {layer} on its own time scale."
     )
     return Picture("schedule", svg, "Schedule of the best dataflow over the NPU and the NMP channels", text)
+
+
+def _layer(problem: NmpProblem) -> str:
+    """Whose times are shown: where there are several kinds of layers, each has its share of the mean one."""
+    return "the mean layer" if len(problem.workload.sections) > 1 else "a layer"
 
 
 def _tasks(bars: Sequence[Bar], place: dict[int, int]) -> list[Task]:
@@ -77,7 +83,7 @@ def _tasks(bars: Sequence[Bar], place: dict[int, int]) -> list[Task]:
 def breakdown(problem: NmpProblem, best: Batch, operators: Sequence[OperatorAccount], folder: Path) -> Picture:
     """Time and, where it is known, energy of the best design by operator."""
     time = {"prefill": [op.prefill_s for op in operators], "decode": [op.decode_s for op in operators]}
-    wholes = [Whole("latency of a layer", "s", time, {})]
+    wholes = [Whole(f"latency of {_layer(problem)}", "s", time, {})]
     energy = energy_account(problem.physical, best)
     text = "What the layer waits for each operator; one that others hide counts nothing."
     if energy is not None:
@@ -86,7 +92,7 @@ def breakdown(problem: NmpProblem, best: Batch, operators: Sequence[OperatorAcco
             "decode on NMP": [op.decode_nmp_j for op in energy.operators],
             "decode on NPU": [op.decode_npu_j for op in energy.operators],
         }
-        wholes.append(Whole(f"energy of a layer ({problem.physical.name})", "J", parts, energy.standby))
+        wholes.append(Whole(f"energy of {_layer(problem)} ({problem.physical.name})", "J", parts, energy.standby))
         text += " Energy counts all work, hidden or not; grey rows flow whatever is computed."
     svg = breakdown_picture([op.operator for op in operators], wholes, folder)
     return Picture("breakdown", svg, "Time and energy of the best design by operator", text)
