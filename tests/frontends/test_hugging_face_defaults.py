@@ -152,4 +152,6 @@ def test_published_parameters(name: str, latent: str, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps(said))
     found = read_config(path, latent=latent, head=True)
-    assert sum(kind.count * op.weights for kind in found.kinds for op in kind.operators) == total - others
+    assert found.embedding is not None
+    table = 0 if found.embedding.tied else found.embedding.rows * found.embedding.width
+    assert table + sum(kind.count * op.weights for kind in found.kinds for op in kind.operators) == total - others
