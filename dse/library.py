@@ -19,11 +19,10 @@ from design.core import Batch, Evaluation, Objective
 from design.device import HardwareSpace, Platform
 from design.lowering import Usage, model_workload
 from design.metrics import metric_values, parse_objectives
-from design.model_files import SHAPE
 from design.workload import Workload
 from dse.engine import Effort, make_search
 from dse.explore import explore
-from dse.models import described_model
+from dse.models import described_model, model_file
 from dse.spaces.nmp import NmpSpace
 from evaluators.buffered import BufferedEvaluator
 
@@ -62,12 +61,12 @@ def load_layer(
     latent: str = "absorbed",
     head: bool = False,
 ) -> Workload:
-    """The mean layer of the model in a folder of `config/`, or in the config.json of a Hugging Face model, used with so
-    many sequences and tokens.
+    """The mean layer of a model, used with so many sequences and tokens: of a shape, the config.json of a Hugging Face
+    model, or a folder with either.
 
     Raises InputError naming file and field where it is unusable.
     """
-    shape = Path(path) if Path(path).suffix == ".json" else Path(path) / SHAPE
+    shape = model_file(Path(path))
     usage = Usage(batch, prompt, generated, max_seq_len, precision)
     return model_workload(described_model(shape, shape.parent, latent, head), usage)
 

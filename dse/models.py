@@ -14,6 +14,8 @@ from design.model import HEAD, Model
 from design.model_files import GRAPH, SHAPE, read_model
 from dse.settings import MODEL_FOLDERS, Settings
 
+CONFIG = "config.json"  # of a model in the Hugging Face layout
+
 
 @dataclass(frozen=True)
 class Found:
@@ -31,8 +33,9 @@ def find_model(settings: Settings) -> Found:
 
         reading = read_onnx(Path(settings["onnx"]), _axes(settings))
         return Found(repeated(reading.model, settings["layer-num"]), reading.notes)
-    shape = Path(settings["model-shape"])
-    beside = settings["execution-type"] == "parse"  # where the folder is one to write to
+    given = Path(settings["model-shape"])
+    shape = model_file(given)
+    beside = settings["execution-type"] == "parse" or shape != given  # the folder is one to write to, or not asked for
     folder = shape.parent if beside else Path(settings["parser-output-dir"])
     return Found(described_model(shape, folder, settings["latent-attention"], settings["output-head"]))
 
@@ -48,6 +51,13 @@ def need(option: str, *libraries: str) -> None:
     for library in libraries:
         if importlib.util.find_spec(library) is None:
             raise InputError(option, f"needs {library}, which is not installed", "pip install -r requirements.txt")
+
+
+def model_file(given: Path) -> Path:
+    """The file that describes the model: the path itself, or the config or shape in a folder."""
+    if given.suffix == ".json" or given.is_file():
+        return given
+    return given / CONFIG if (given / CONFIG).exists() else given / SHAPE
 
 
 def described_model(shape: Path, folder: Path, latent: str, head: bool) -> Model:
@@ -82,7 +92,7 @@ def read_speculation(settings: Settings) -> Speculation | None:
     """The draft model beside it, where there is one."""
     if (draft := settings["speculative"]) is None:
         return None
-    shape = Path(MODEL_FOLDERS[draft]) / SHAPE if draft in MODEL_FOLDERS else Path(draft)
+    shape = model_file(Path(MODEL_FOLDERS.get(draft, draft)))
     draft_model = described_model(shape, shape.parent, settings["latent-attention"], settings["output-head"])
     return Speculation(draft_model, settings["draft-len"], settings["accept-rate"])
 

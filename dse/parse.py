@@ -13,7 +13,7 @@ from design.lowering import model_workload
 from design.model import LayerKind, Model
 from design.model_files import GRAPH, OF_KINDS, SHAPE, model_texts, read_model
 from design.transformer import ModelShape, parse_shape
-from dse.models import Found, find_model, need, read_usage, repeated
+from dse.models import Found, find_model, model_file, need, read_usage, repeated
 from dse.settings import Settings
 
 OPERATORS = "operators.csv"
@@ -59,7 +59,7 @@ def parsed_model(settings: Settings) -> Found:
     """The model, derived: one of the published form is built in torch, exported and read from its ONNX graph."""
     if settings["onnx"] is not None:
         return find_model(settings)
-    path = Path(settings["model-shape"])
+    path = model_file(Path(settings["model-shape"]))
     content = read_content(path)
     if "type" not in content or content["type"] == OF_KINDS:
         return find_model(settings)

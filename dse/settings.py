@@ -194,8 +194,8 @@ OPTIONS = (
         "model-shape",
         None,
         plain,
-        "the model: a shape.json, or the config.json of a Hugging Face model (default: config/opt-6.7b/shape.json, or "
-        "that of --model-type)",
+        "the model: a shape.json, the config.json of a Hugging Face model, or a folder with either (default: "
+        "config/opt-6.7b/shape.json, or that of --model-type)",
     ),
     Option("onnx", "", maybe(plain), "the model: a decoder layer, or any graph of GEMMs, in ONNX"),
     Option("layer-num", "1", whole(1, 1000), "how many such layers the model has (--onnx)"),

@@ -198,6 +198,19 @@ def test_bad_onnx(text: str, word: str, tmp_path: Path, capfd: pytest.CaptureFix
 
 
 @pytest.mark.usefixtures("at_root")
+def test_a_folder_stands_for_the_model_in_it(tmp_path: Path) -> None:
+    """A Hugging Face model is a folder; so is a shipped one, and a draft may be either."""
+    path = config(tmp_path)
+    one, other = explored(tmp_path / "a", "--model-shape", path), explored(tmp_path / "b", "--model-shape", tmp_path)
+    assert one["best"]["metrics"] == other["best"]["metrics"]
+    folder = Path("config/llama3-8b")
+    one = explored(tmp_path / "c", "--model-shape", folder, "--speculative", tmp_path)
+    other = explored(tmp_path / "d", "--model-shape", folder / "shape.json", "--speculative", path)
+    assert one["best"]["metrics"] == other["best"]["metrics"]
+    assert parse("--model-shape", tmp_path, "--parser-output-dir", tmp_path / "parsed", "--quiet") == 0
+
+
+@pytest.mark.usefixtures("at_root")
 def test_axes_are_told(tmp_path: Path) -> None:
     """What names do not say is said on the command line, and gives the same model."""
     named, told = written(tmp_path, layer_text(), name="named"), written(tmp_path, ODD, name="told")
