@@ -33,9 +33,8 @@ def find_model(settings: Settings) -> Found:
 
         reading = read_onnx(Path(settings["onnx"]), _axes(settings))
         return Found(repeated(reading.model, settings["layer-num"]), reading.notes)
-    given = Path(settings["model-shape"])
-    shape = model_file(given)
-    beside = settings["execution-type"] == "parse" or shape != given  # the folder is one to write to, or not asked for
+    shape = model_file(Path(settings["model-shape"]))
+    beside = settings["execution-type"] == "parse"  # where the folder is one to write to
     folder = shape.parent if beside else Path(settings["parser-output-dir"])
     return Found(described_model(shape, folder, settings["latent-attention"], settings["output-head"]))
 

@@ -373,7 +373,8 @@ def read_settings(given: Mapping[str, tuple[str, str]]) -> Settings:
         text["model-shape"] = f"{MODEL_FOLDERS[kind]}/shape.json"
     parsing = text["execution-type"] == "parse"
     if "parser-output-dir" not in given and not parsing:
-        text["parser-output-dir"] = str(Path(text["model-shape"]).parent)
+        shape = Path(text["model-shape"])
+        text["parser-output-dir"] = str(shape if shape.is_dir() else shape.parent)
     values: dict[str, Any] = {}
     for option in OPTIONS:
         unset = option.name == "model-type" or (option.name == "parser-output-dir" and parsing)

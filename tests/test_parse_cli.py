@@ -208,6 +208,10 @@ def test_a_folder_stands_for_the_model_in_it(tmp_path: Path) -> None:
     other = explored(tmp_path / "d", "--model-shape", folder / "shape.json", "--speculative", path)
     assert one["best"]["metrics"] == other["best"]["metrics"]
     assert parse("--model-shape", tmp_path, "--parser-output-dir", tmp_path / "parsed", "--quiet") == 0
+    # A graph that is asked for elsewhere is looked for there.
+    assert (
+        main(["--model-shape", str(folder), "--parser-output-dir", "no/such", "--dse-output-dir", str(tmp_path)]) == 2
+    )
 
 
 @pytest.mark.usefixtures("at_root")
