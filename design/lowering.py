@@ -84,7 +84,7 @@ def calls(op: LayerOperator, extents: Extents, usage: Usage, tokens: int, contex
 
     All tokens of a call are rows of the same GEMM: with a window they meet `window - 1 + tokens` tokens together.
     """
-    seen = context if op.window is None else min(context, op.window - 1 + tokens)
+    seen = op.seen(context, tokens)
     gemm = Gemm(*(extent.at(usage.batch, tokens, seen) for extent in extents))
     if op.experts is None:
         return (Call(gemm),)
@@ -129,20 +129,11 @@ def model_workload(model: Model, usage: Usage, speculation: Speculation | None =
     Raises InputError where an operator cannot be computed with.
     """
     layers = sum(kind.count for kind in model.kinds if kind.name != HEAD) or 1
-    kept = _kept(model)
-    turns = [_Turn(kind, kind.name if len(model.kinds) > 1 else "", 1.0, 1, kept) for kind in model.kinds]
+    turns = _turns("", model, 1.0, 1)
     if speculation is not None:
-        rounds, draft = 1.0 / speculation.tokens, speculation.draft
-        turns = [
-            *(
-                _Turn(kind, _joined("draft", kind, draft), speculation.length * rounds, 1, _kept(draft))
-                for kind in draft.kinds
-            ),
-            *(
-                _Turn(kind, _joined("target", kind, model), rounds, speculation.length + 1, kept)
-                for kind in model.kinds
-            ),
-        ]
+        rounds = 1.0 / speculation.tokens
+        turns = _turns("draft", speculation.draft, speculation.length * rounds, 1)
+        turns += _turns("target", model, rounds, speculation.length + 1)
     operators: list[Operator] = []
     edges: list[tuple[int, int]] = []
     sections: list[Section] = []
@@ -181,14 +172,14 @@ class _Turn(NamedTuple):
     embedding: int
 
 
-def _kept(model: Model) -> int:
-    """Elements of an embedding that is not the output head's own matrix."""
+def _turns(role: str, model: Model, steps: float, tokens: int) -> list[_Turn]:
+    """Of all kinds of a model; a kind is named by the model's role, if it has one, and by itself, if there are more."""
     table = model.embedding
-    return 0 if table is None or table.tied else table.rows * table.width
-
-
-def _joined(role: str, kind: LayerKind, model: Model) -> str:
-    return f"{role}/{kind.name}" if len(model.kinds) > 1 else role
+    apart = 0 if table is None or table.tied else table.rows * table.width
+    several = len(model.kinds) > 1
+    return [
+        _Turn(kind, "/".join([role] * bool(role) + [kind.name] * several), steps, tokens, apart) for kind in model.kinds
+    ]
 
 
 def _begins(kind: LayerKind) -> list[int]:
@@ -205,8 +196,11 @@ def _operator(op: LayerOperator, turn: _Turn, share: float, usage: Usage, model:
     if len(axes) > 1:
         raise InputError(where, "N and K of its decode GEMM are both the context", "one of them at most")
     step = decode_calls(op, usage, turn.tokens)
-    cached = usage.max_seq_len if op.window is None else min(op.window, usage.max_seq_len)
-    stored = op.weights + op.cache * usage.batch * cached + (turn.embedding if turn.kind.name == HEAD else 0)
+    stored = (
+        op.weights
+        + op.cache * usage.batch * op.seen(usage.max_seq_len)
+        + (turn.embedding if turn.kind.name == HEAD else 0)
+    )
     heads = op.decode.B
     # Attention is cut between key-value heads, all sequences of a head together, unless that is freed.
     whole = op.kind == ATTENTION and heads.batch and heads.size > 1 and not usage.free_attention_cut

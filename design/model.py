@@ -17,7 +17,16 @@ EXPECTED, WORST = LOADS = ("expected", "worst")  # how many experts a call wakes
 LARGEST = 2**31  # of any single dimension
 LAYER = "layer"  # the kind of a model with one kind of layer
 HEAD = "head"  # the kind of the output head, which is no layer
+LONGEST_NAME = 60  # letters
 VARIABLES = ("batch", "tokens", "context")
+
+
+def model_name(*said: str) -> str:
+    """The first of the texts that a name can be made of; one that does as the name of a folder too."""
+    for text in said:
+        if name := re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:LONGEST_NAME].strip("-._"):
+            return name
+    return "model"
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,10 @@ class LayerOperator:
     cache: int = 0
     window: int | None = None
     experts: Experts | None = None
+
+    def seen(self, context: int, tokens: int = 1) -> int:
+        """Of so many tokens of context, those that the last `tokens` of them attend to together."""
+        return context if self.window is None else min(context, self.window - 1 + tokens)
 
 
 def weight_operator(name: str, kind: str, n: int, k: int, experts: Experts | None = None) -> LayerOperator:

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from design.errors import InputError
 from design.loader import checked, read_content
 from design.model import KINDS, LARGEST, Embedding, Experts, Extent, Extents, LayerKind, LayerOperator, Model
-from design.transformer import OperatorGraph, parse_shape, published_form, published_model, read_graph, shape_fields
+from design.transformer import OperatorGraph, parse_shape, published_form, published_model, read_graph
 
 SHAPE, GRAPH = "shape.json", "operator_graph.json"
 OF_KINDS = "kinds"  # the `type` of a shape that is not of the published form
@@ -65,7 +66,7 @@ def model_texts(model: Model) -> tuple[str, str]:
     """The contents of `shape.json` and `operator_graph.json`."""
     if (form := published_form(model)) is not None:
         shape, graph = form
-        return json.dumps(shape_fields(shape), indent=2) + "\n", _graph_text(graph)
+        return json.dumps(asdict(shape), indent=2) + "\n", _graph_text(graph)
     content: dict[str, Any] = {
         "type": OF_KINDS,
         "name": model.name,

@@ -4,12 +4,12 @@ depend on which in an `operator_graph.json`. GEMMs by the table of H2-LLM (ISCA 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from design.errors import InputError
-from design.loader import checked, read_content, read_object
+from design.loader import checked, read_object
 from design.model import LARGEST, LAYER, LayerKind, LayerOperator, Model, attention_operators, weight_operator
 from design.workload import FFN, PROJECTION
 
@@ -32,11 +32,6 @@ class ModelShape:
     def head_dim(self) -> int:
         """Width of one attention head."""
         return self.hidden_dim // self.q_head_num
-
-
-def read_shape(path: Path) -> ModelShape:
-    """The model shape in a `shape.json` of the published form. Raises InputError naming file and field."""
-    return parse_shape(str(path), read_content(path, "a JSON object with type, layer_num, ..."))
 
 
 def parse_shape(where: str, content: Mapping[str, Any]) -> ModelShape:
@@ -128,8 +123,3 @@ def published_form(model: Model) -> tuple[ModelShape, OperatorGraph] | None:
         return None
     again = published_model(model.name, shape, graph).kinds[0]
     return (shape, graph) if again.operators == kind.operators and again.count == kind.count else None
-
-
-def shape_fields(shape: ModelShape) -> dict[str, Any]:
-    """As `parse_shape` takes them."""
-    return asdict(shape)

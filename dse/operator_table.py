@@ -154,7 +154,7 @@ def totals(model: Model, usage: Usage) -> Totals:
 def cached_tokens(op: LayerOperator, usage: Usage) -> int:
     """Tokens of all sequences that an operator's cache holds at the final context: a window keeps no more than it
     sees."""
-    return usage.batch * (usage.last_context if op.window is None else min(op.window, usage.last_context))
+    return usage.batch * op.seen(usage.last_context)
 
 
 def _active_weights(op: LayerOperator) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -43,9 +42,9 @@ def parse_as(settings: Settings) -> int:
     write_operators(rows, folder / OPERATORS)
     drawn = draw_graph(found.model, usage, folder)
     if not settings["quiet"]:
-        from rich.console import Console
+        from dse.report.terminal import terminal
 
-        console = Console(width=None if sys.stdout.isatty() else 120)
+        console = terminal(120)
         console.print(operator_table(rows))
         console.print(str(totals(found.model, usage)), highlight=False, soft_wrap=True)
         for note in found.notes:

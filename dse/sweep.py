@@ -18,12 +18,14 @@ import numpy as np
 
 from design.errors import InputError
 from design.metrics import metric_values
+from design.nmp import HARDWARE
 from dse.interrupt import OVER_TIME
 from dse.resume import resumed_settings
 from dse.run import Run
 from dse.run_directory import write_whole
 from dse.settings import BY_NAME, Settings, read_settings
 from dse.setup import study_of
+from dse.studies.nmp.tables import HARDWARE_HEADINGS, device_cells
 
 Given = Mapping[str, tuple[str, str]]
 SWEPT = (
@@ -38,7 +40,6 @@ SWEPT = (
     "accept-rate",
 )
 MOST_POINTS = 1000
-HARDWARE = ("nmp_channels", "fpus", "mhz", "pe_gbps", "input_kb", "weight_kb", "output_kb")
 MODEL = ("ttft_s", "token_s", "tokens_per_s", "joule_per_token", "area_mm2")
 TABLE = "sweep.csv"
 
@@ -125,7 +126,7 @@ def _write(folder: Path, names: Sequence[str], points: Sequence[SweepPoint]) -> 
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     objective = next((p.summary["objectives"][0]["metric"] for p in points if p.summary), "latency_s")
-    headings = [f"best_{objective}", *MODEL, *HARDWARE, "design"]
+    headings = [f"best_{objective}", *MODEL, *(column.name for column in HARDWARE), "design"]
     rows.writerow([*names, *headings])
     for point in points:
         cells = [""] * len(headings) if point.summary is None else _cells(point.summary, objective)
@@ -154,7 +155,7 @@ def _cells(summary: Mapping[str, Any], objective: str) -> list[Any]:
     best, model = summary["best"], summary["model"]
     metrics = {name: np.array([value]) for name, value in best["metrics"].items()}
     figures = [float(metric_values(objective, metrics)[0]), *(model[name] for name in MODEL)]
-    return [*figures, *(best["hardware"][name] for name in HARDWARE), best["design"]]
+    return [*figures, *(best["hardware"][column.name] for column in HARDWARE), best["design"]]
 
 
 def _shares(summary: Mapping[str, Any]) -> dict[str, float]:
@@ -169,18 +170,18 @@ def _words(names: Sequence[str], values: Sequence[str]) -> str:
 def _say(names: Sequence[str], points: Sequence[SweepPoint], folder: Path) -> None:
     """The table on the terminal."""
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
 
+    from dse.report.terminal import terminal
+
     table = Table(header_style="bold", box=SIMPLE)
-    headings = ("first token", "per token", "tokens/s", "J/token", "NMP channels", "PE (FPU, MHz, GB/s)", "buffers KB")
-    for heading in (*names, *headings):
+    for heading in (*names, "first token", "per token", "tokens/s", "J/token", *HARDWARE_HEADINGS):
         table.add_column(heading, justify="right", no_wrap=True)
     for point in points:
         if point.summary is None:
             table.add_row(*point.values, "nothing fits")
             continue
-        model, c = point.summary["model"], point.summary["best"]["hardware"]
+        model = point.summary["model"]
         joule = model["joule_per_token"]
         table.add_row(
             *point.values,
@@ -188,9 +189,7 @@ def _say(names: Sequence[str], points: Sequence[SweepPoint], folder: Path) -> No
             f"{model['token_s'] * 1e3:.4g} ms",
             f"{model['tokens_per_s']:.4g}",
             "-" if joule is None else f"{joule:.4g}",
-            str(c["nmp_channels"]),
-            f"{c['fpus']}, {c['mhz']:g}, {c['pe_gbps']:g}",
-            f"{c['input_kb']}/{c['weight_kb']}/{c['output_kb']}",
+            *device_cells(point.summary["best"]["hardware"]),
         )
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    terminal(140).print(table)
     print(f"{folder}: {TABLE}, pictures/sweep.png, and a run in a directory of its own for each use")

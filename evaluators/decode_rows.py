@@ -10,6 +10,7 @@ from cost_model.operator_model import Explained, OperatorCost, OperatorModel
 from design.core import Bools, Floats, Ints
 from design.device import Device
 from design.workload import Workload
+from evaluators.prefill_rows import Gemms
 
 
 class DecodeRows:
@@ -80,9 +81,7 @@ class DecodeRows:
         share = self._share[chosen]
         return {cause: np.where(some, share * seconds, 0.0) for cause, seconds in found.items()}
 
-    def gemms(
-        self, units: Ints, channels: Ints, up: bool, node: int
-    ) -> tuple[Bools, tuple[Ints, Ints, Ints, Ints, Ints]]:
+    def gemms(self, units: Ints, channels: Ints, up: bool, node: int) -> tuple[Bools, Gemms]:
         """For every operator at one context, (operators, n): whether one processor has work, and the B, M, N, K and
         channels of it."""
         return self._gemms_of(units, channels, up, self.rows[node])
@@ -102,9 +101,7 @@ class DecodeRows:
         # Written so that an operator whose GEMMs are all alike keeps its value to the last digit.
         return values + weight * (longer - values)
 
-    def _gemms_of(
-        self, units: Ints, channels: Ints, up: bool, chosen: Ints | Bools | slice
-    ) -> tuple[Bools, tuple[Ints, Ints, Ints, Ints, Ints]]:
+    def _gemms_of(self, units: Ints, channels: Ints, up: bool, chosen: Ints | Bools | slice) -> tuple[Bools, Gemms]:
         """For the chosen rows: whether there is work, and its B, M, N, K and channels."""
         operator = self.operator[chosen]
         B, M, N, K = (column[:, None] for column in self._gemms[chosen].T)
@@ -118,6 +115,6 @@ class DecodeRows:
         return some, (np.where(batched, units, B), M, np.where(batched, N, units), K, np.maximum(channels, 1))
 
 
-def _one_row_more(gemms: tuple[Ints, Ints, Ints, Ints, Ints]) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+def _one_row_more(gemms: Gemms) -> Gemms:
     B, M, N, K, channels = gemms
     return B, M + 1, N, K, channels

@@ -21,9 +21,10 @@ from cost_model.roofline import NmpRoofline, NpuRoofline
 from design import lowering
 from design.core import Batch
 from design.device import HardwareSpace, Platform, Processors
+from design.loader import read_content
 from design.lowering import Usage
 from design.model_files import read_model
-from design.transformer import ModelShape, OperatorGraph, published_model
+from design.transformer import ModelShape, OperatorGraph, parse_shape, published_model
 from design.workload import PROJECTION, Gemm, Operator, Workload, once
 from dse.spaces.nmp import NmpSpace
 from evaluators.roofline import RooflineEvaluator
@@ -55,6 +56,11 @@ def model_workload(model: str = "opt-6.7b", **usage: Any) -> Workload:
     folder = ROOT / "config" / model
     use = Usage(**({"batch": 4, "prompt": 157, "generated": 67, "max_seq_len": 2048} | usage))
     return lowering.model_workload(read_model(model, folder / "shape.json", folder / "operator_graph.json"), use)
+
+
+def read_shape(path: Path) -> ModelShape:
+    """The model shape in a file of the published form."""
+    return parse_shape(str(path), read_content(path))
 
 
 def layer_workload(name: str, shape: ModelShape, graph: OperatorGraph, usage: Usage) -> Workload:

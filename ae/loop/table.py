@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from ae.loop.points import Point, Race
 from design.core import Floats
+from dse.report.terminal import terminal
 from dse.run_directory import write_whole
 
 GOAL = 0.02
@@ -112,9 +112,7 @@ def draw(curves: dict[str, dict[str, Curves]], race: Race) -> None:
 
 def show(rows: Sequence[dict[str, Any]], race: Race) -> None:
     """The table on the terminal."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=150)
+    console = terminal(150)
     print(
         f"{race.tool}: means over {', '.join(race.kernels)} of medians over {len(race.seeds)} seeds, at most "
         f"{race.budget} tool runs"

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from design.core import Objective
 from dse.report.pictures.compare import ComparedRun
+from dse.report.terminal import terminal
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,7 @@ class Compared:
 
 def print_comparison(runs: Sequence[Compared]) -> None:
     """A column for each run; a note where they are not about the same thing."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
+    console = terminal(120)
     table = Table(header_style="bold", box=SIMPLE)
     table.add_column("")
     for run in runs:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from dse.outcome import Outcome
+from dse.report.terminal import terminal
 from dse.study import Study
 
 
 def print_outcome(study: Study, outcome: Outcome, folder: str) -> None:
     """The table at the end: the best design, or the first designs of the front."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
+    console = terminal(120)
     count = len(outcome.front)
     rate = outcome.candidates / max(outcome.wall_seconds, 1e-9)
     print(

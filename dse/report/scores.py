@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from dse.report.terminal import terminal
 from evaluators.scoring.protocol import VALIDITY
 
 COLUMNS: tuple[tuple[str, str, str, bool], ...] = (  # heading, metric, field, as a percentage
@@ -29,9 +29,7 @@ COLUMNS: tuple[tuple[str, str, str, bool], ...] = (  # heading, metric, field, a
 
 def print_scores(result: Mapping[str, Any], headings: Sequence[str]) -> None:
     """The content of metrics.json for people. Columns that nobody has are left out."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=150)
+    console = terminal(150)
     for name in headings:
         blocks = {result["evaluator"]: result[name]}
         blocks |= {rival: block[name] for rival, block in (result["baselines"] or {}).items()}

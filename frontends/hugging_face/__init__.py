@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from design.errors import InputError
 from design.loader import kind, read_content
-from design.model import LARGEST, Embedding, LayerKind, Model
+from design.model import LARGEST, Embedding, LayerKind, Model, model_name
 from frontends.hugging_face.architecture import family_and_fields
 from frontends.hugging_face.families import FAMILIES, Family
 from frontends.hugging_face.fields import MOST_LAYERS, Fields
@@ -19,7 +18,6 @@ from frontends.hugging_face.shapes import Layer
 __all__ = ["FAMILIES", "LATENT_FORMS", "read_config"]
 
 ABSORBED, EXPANDED = LATENT_FORMS = ("absorbed", "expanded")
-LONGEST_NAME = 60  # characters
 
 
 def read_config(path: Path, *, latent: str = ABSORBED, head: bool = False) -> Model:
@@ -77,8 +75,4 @@ def _name(path: Path, config: Mapping[str, Any]) -> str:
     if type(said) is not str:
         raise InputError(f"{path}, field '_name_or_path'", f"is {kind(said)}", "a text")
     own = path.resolve().parent.name if path.name == "config.json" else path.stem
-    for text in (said.replace("\\", "/").rstrip("/").split("/")[-1], own):
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:LONGEST_NAME].strip("-._")
-        if name:
-            return name
-    return "model"
+    return model_name(said.replace("\\", "/").rstrip("/").split("/")[-1], own)

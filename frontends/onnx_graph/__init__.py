@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from design.errors import InputError
-from design.model import Model
+from design.model import Model, model_name
 from frontends.onnx_graph.axes import (
     BATCH,
     CONTEXT,
@@ -33,7 +32,6 @@ from frontends.onnx_graph.shapes import shapes_at
 
 __all__ = ["Reading", "read_onnx"]
 
-LONGEST_NAME = 60
 LONGEST_SHAPE = 16  # of constants that may be shapes
 
 
@@ -57,8 +55,7 @@ def read_onnx(path: Path, axes: Mapping[str, str]) -> Reading:
     gemms, roles, assumed = _evaluated(graph, weights, known, main)
     kinds, notes = layer_kinds(graph.where, gemms, roles)
     said = path.resolve().parent.name if path.stem == "model" else path.stem  # model.onnx says nothing
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", said).strip("-")[:LONGEST_NAME] or "model"
-    return Reading(Model(name, kinds), (*assumed, *notes))
+    return Reading(Model(model_name(said), kinds), (*assumed, *notes))
 
 
 @dataclass(frozen=True)

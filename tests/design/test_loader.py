@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from design.errors import InputError
 from design.lowering import Usage
-from design.transformer import read_graph, read_shape
-from tests.cases import MODELS, ROOT, examples, layer_workload
+from design.transformer import read_graph
+from tests.cases import MODELS, ROOT, examples, layer_workload, read_shape
 
 SHAPE: dict[str, Any] = json.loads((ROOT / "config" / "opt-6.7b" / "shape.json").read_text())
 GRAPH: dict[str, Any] = json.loads((ROOT / "config" / "opt-6.7b" / "operator_graph.json").read_text())

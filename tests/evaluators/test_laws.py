@@ -21,12 +21,22 @@ from cost_model.technology import read_technology
 from design.core import Batch, Floats
 from design.device import Device, Platform, Processors
 from design.lowering import Usage
-from design.transformer import read_graph, read_shape
+from design.transformer import read_graph
 from design.workload import Workload
 from dse.spaces.fixed import FixedSpace
 from evaluators.nmp_design import NMP_CAPACITY, NORMAL_CAPACITY
 from evaluators.roofline import RooflineEvaluator
-from tests.cases import MODELS, PROCESSORS, ROOT, examples, hardware, layer_workload, model_workload, nmp_space
+from tests.cases import (
+    MODELS,
+    PROCESSORS,
+    ROOT,
+    examples,
+    hardware,
+    layer_workload,
+    model_workload,
+    nmp_space,
+    read_shape,
+)
 
 PLATFORM = Platform()
 NOMINAL = read_technology(ROOT / "config" / "technology" / "hybrid-bonding.json").constants()

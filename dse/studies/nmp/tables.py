@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from design.nmp import HARDWARE
 from dse.outcome import Outcome
 from dse.studies.nmp.findings import Findings
 
@@ -10,11 +13,15 @@ HARDWARE_HEADINGS = ("NMP channels", "PE (FPU, MHz, GB/s)", "buffers KB")
 
 def hardware_cells(outcome: Outcome, row: int) -> list[str]:
     """The device of a design of the front, under `HARDWARE_HEADINGS`."""
-    c = outcome.front.columns
+    return device_cells({column.name: outcome.front.columns[column.name][row] for column in HARDWARE})
+
+
+def device_cells(c: Mapping[str, float]) -> list[str]:
+    """A device, by the names of its columns, under `HARDWARE_HEADINGS`."""
     return [
-        str(c["nmp_channels"][row]),
-        f"{c['fpus'][row]}, {c['mhz'][row]:g}, {c['pe_gbps'][row]:g}",
-        f"{c['input_kb'][row]}/{c['weight_kb'][row]}/{c['output_kb'][row]}",
+        str(c["nmp_channels"]),
+        f"{c['fpus']}, {c['mhz']:g}, {c['pe_gbps']:g}",
+        f"{c['input_kb']}/{c['weight_kb']}/{c['output_kb']}",
     ]
 
 
