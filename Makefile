@@ -19,13 +19,13 @@ check: ## ruff, mypy and pytest in the environment that is there
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/core ## table of speeds and search quality, in CPU seconds
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m bench.speeds
 
 workers: $(VENV)/all ## table of what worker processes bring, in wall seconds
-	$(BIN)/python -m tests.bench_workers
+	$(BIN)/python -m bench.workers
 
 grid: $(VENV)/core ## prove the published grid: gaps and CPU seconds
-	$(BIN)/python -m tests.grid
+	$(BIN)/python -m bench.grid
 
 format: ## let ruff lay out the code
 	$(BIN)/ruff format .

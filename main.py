@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from design.errors import InputError
-from dse.settings import OPTIONS, Settings, read_settings
+from dse.options import OPTIONS, Settings, read_settings
 
 LARGEST_CONFIG = 2**20  # bytes
 
@@ -27,7 +27,7 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line: the options of `dse/settings.py`, and --config."""
+    """The command line: the options of `dse/options.py`, and --config."""
     parser = OneLineParser(prog="main.py", allow_abbrev=False, description="Explore accelerator designs.")
     parser.add_argument("--config", metavar="FILE", help="YAML file with the same keys; the command line wins")
     parser.add_argument("runs", nargs="*", metavar="compare A B", help="directories of the runs to compare")
@@ -93,26 +93,26 @@ def dispatch(given: dict[str, tuple[str, str]], runs: list[str]) -> int:
         found, expected = f"{len(runs)} directories with --execution-type {kind}", "two with compare, none otherwise"
         raise InputError("command line", found, expected)
     if kind == "parse":
-        from dse.parse import parse_as
+        from dse.studies.nmp.models.parse import parse_as
 
         return parse_as(settings)
     if kind == "dse":
         return explore_designs(given, settings, folder)
     if kind == "evaluate":
-        from dse.evaluate import evaluate_as
+        from dse.commands.evaluate import evaluate_as
 
         return evaluate_as(settings, folder)
 
     if kind == "train":
-        from dse.train import train_as
+        from dse.commands.train import train_as
 
         return train_as(settings, folder)
     if kind == "predict":
-        from dse.predict import predict_as
+        from dse.commands.predict import predict_as
 
         return predict_as(settings, folder)
 
-    from dse.again import compare_runs, export_again, report_again
+    from dse.commands.revisit import compare_runs, export_again, report_again
 
     if kind == "export":
         return export_again(folder, settings["export"])
@@ -122,19 +122,19 @@ def dispatch(given: dict[str, tuple[str, str]], runs: list[str]) -> int:
 def explore_designs(given: dict[str, tuple[str, str]], settings: Settings, folder: Path) -> int:
     """Run a search, or go on with one; or a search for each use of a sweep."""
     if settings["sweep"] is not None:
-        from dse.sweep import sweep_as
+        from dse.studies.nmp.sweep import sweep_as
 
         return sweep_as(given, settings, folder)
 
-    from dse.setup import study_of
+    from dse.studies.registry import study_of
 
     if settings["resume"]:
-        from dse.resume import resumed_settings
+        from dse.run.resume import resumed_settings
 
         settings = resumed_settings(given, settings)
     study = study_of(settings)
 
-    from dse.run import Run
+    from dse.run.run import Run
 
     return Run(study, settings, folder).execute()
 

@@ -22,7 +22,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from ae.h2llm.points import EXPERIMENTS
 from design.errors import InputError
-from dse.settings import whole
+from dse.options import whole
 
 LOOP = "loop"
 

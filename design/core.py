@@ -22,6 +22,8 @@ Rows = NDArray[np.int64]  # row numbers of a batch
 Genomes = NDArray[np.int64]  # (count, genes)
 Keys = NDArray[np.uint8]  # (count, 16)
 
+LEVEL = 0.9  # of the intervals that are stated, unless an evaluation says otherwise
+
 
 @dataclass(frozen=True)
 class Column:
@@ -142,7 +144,7 @@ class Evaluation:
     source: Mapping[str, NDArray[np.str_]]
     interval: Mapping[str, Floats] = field(default_factory=dict)
     samples: Mapping[str, Floats] = field(default_factory=dict)
-    level: float = 0.9
+    level: float = LEVEL
 
     def __len__(self) -> int:
         return len(self.status)

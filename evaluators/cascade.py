@@ -19,18 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_model.hls.adapt import features
-from cost_model.tables.validity import Validity, learn_validity
+from cost_model.hls.rows import UTILISATION, add_shares, answered, faults
+from cost_model.surrogates.predictor import METRICS, VALID, FittedOn, Labelled, Predictor
+from cost_model.surrogates.tables.feasibility import Validity, learn_validity
+from design.contracts import LEARNED, Evaluator, together_of
 from design.core import Batch, Bools, Evaluation, Floats, Rows
 from design.errors import InputError
-from design.hls import Target
-from design.loop_nest import Kernel
+from design.hls.design import Target
+from design.hls.loop_nest import Kernel
 from design.metrics import METRICS as KNOWN
-from evaluators.base import Evaluator
-from evaluators.baselines import LEARNED
-from evaluators.hls_rows import UTILISATION, add_shares, answered, faults
-from evaluators.pace import together_of
-from evaluators.predictor import METRICS, VALID, FittedOn, Labelled, Predictor
-from evaluators.scoring.figures import target as y_of
+from design.metrics import target as y_of
 
 VERSION = "1"
 LOG = logging.getLogger("tilewright")

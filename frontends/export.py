@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from design.errors import InputError
-from design.transformer import ModelShape
+from design.nmp.transformer import ModelShape
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -17,18 +17,18 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cost_model.roofline import NmpRoofline, NpuRoofline
-from design import lowering
+from cost_model.nmp.operators.roofline import NmpRoofline, NpuRoofline
+from cost_model.nmp.roofline import RooflineEvaluator
 from design.core import Batch
-from design.device import HardwareSpace, Platform, Processors
 from design.loader import read_content
-from design.lowering import Usage
-from design.model_files import read_model
-from design.transformer import ModelShape, OperatorGraph, parse_shape, published_model
-from design.workload import PROJECTION, Gemm, Operator, Workload, once
+from design.nmp import lowering
+from design.nmp.device import HardwareSpace, Platform, Processors
+from design.nmp.lowering import Usage
+from design.nmp.model_files import read_model
+from design.nmp.transformer import ModelShape, OperatorGraph, parse_shape, published_model
+from design.nmp.workload import PROJECTION, Gemm, Operator, Workload, once
 from dse.spaces.nmp import NmpSpace
-from evaluators.roofline import RooflineEvaluator
-from tests import brute_force
+from tests.reference import brute_force
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ("opt-6.7b", "llama3-8b", "palm-8b")

@@ -41,6 +41,6 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of kernels of our own."""
-    from tests.hls_data import usual  # numerical libraries must not be loaded before the threads are set
+    from tests.cases_hls import usual  # numerical libraries must not be loaded before the threads are set
 
     return usual(tmp_path_factory.mktemp("data"))

@@ -16,8 +16,8 @@ SIZES = ["--input-buffer-size-space=32", "--weight-buffer-size-space=32", "--out
 
 ENERGY = """
 import numpy as np
-from cost_model.operator_model import OperatorCost
-from cost_model.roofline import {base}
+from cost_model.nmp.operators.base import OperatorCost
+from cost_model.nmp.operators.roofline import {base}
 
 class Counted({base}):
     name, version = "counted-{base}", "1"

@@ -18,14 +18,14 @@ from tests.cases import ROOT
 FLOORS = ("ae", "main", "dse", "evaluators", "cost_model", "frontends", "design")  # the top first
 # A library -> the files or folders that it may be imported in, and the most files that may do so.
 HOMES: dict[str, tuple[tuple[str, ...], int]] = {
-    "pymoo": (("dse/engine.py",), 1),
+    "pymoo": (("dse/search/engine.py",), 1),
     "ray": (("evaluators/",), 1),
     "onnx": (("frontends/",), 1),
     **dict.fromkeys(("pycparser", "pcpp"), (("frontends/c_kernel/",), 1)),
     "matplotlib": (("dse/report/", "ae/"), 1000),
-    "networkx": (("dse/report/pictures/operator_layout.py",), 1),
-    "sklearn": (("cost_model/tables/",), 1000),
-    "crepes": (("cost_model/conformal/",), 1),
+    "networkx": (("dse/report/pictures/nmp/operator_layout.py",), 1),
+    "sklearn": (("cost_model/surrogates/tables/",), 1000),
+    "crepes": (("cost_model/surrogates/conformal/",), 1),
     **dict.fromkeys(("torch", "transformers", "peft"), (("cost_model/", "frontends/"), 1000)),
 }
 GROUND_FLOOR = ("design", {"numpy", *sys.stdlib_module_names})

@@ -11,10 +11,10 @@ from typing import Any
 
 from ae.h2llm.points import Point
 from design.errors import InputError
-from dse.run import Run
-from dse.run_directory import write_whole
-from dse.settings import BUFFERS
-from dse.setup import study_of
+from dse.options import BUFFERS
+from dse.records.directory import write_whole
+from dse.run.run import Run
+from dse.studies.registry import study_of
 
 OBJECTIVES = ("latency_s", "energy_j", "area_mm2")
 WORKLOAD = ("sg", 4)  # data set and batch size

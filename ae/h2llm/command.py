@@ -13,9 +13,9 @@ from ae.h2llm import architecture, evolution
 from ae.h2llm.one import Row, done, explored
 from ae.h2llm.points import ALL, BATCHES, DATA_SETS, DESIGNS, EVALUATORS, EXPERIMENTS, MODELS, Point, points, results_of
 from ae.h2llm.table import write_table
-from ae.work import Piece, Say, work_off
+from ae.job_pool import Piece, Say, work_off
 from design.errors import InputError
-from dse.settings import choice, listing, whole
+from dse.options import choice, listing, whole
 
 POINTS, EVOLUTION, ARCHITECTURE = "points", "evolution", "architecture"  # folders, and the tables beside them
 TABLE = "table"

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ae.h2llm.points import Point
-from dse.archive import Archive
-from dse.engine import Effort, make_search
-from dse.explore import explore
-from dse.run_directory import write_whole
+from dse.records.archive import Archive
+from dse.records.directory import write_whole
+from dse.search.engine import Effort, make_search
+from dse.search.explore import explore
 from dse.studies.nmp.problem import build
 
 MARKS = (1_000, 5_000, 25_000)  # candidates

@@ -10,10 +10,10 @@ from typing import Any
 
 from ae.h2llm.points import DATA_SETS, Point
 from design.errors import InputError
+from dse.records.directory import write_whole
 from dse.report.repeat import revision
-from dse.run import Run
-from dse.run_directory import write_whole
-from dse.setup import study_of
+from dse.run.run import Run
+from dse.studies.registry import study_of
 
 ROW = "point.json"  # in the point's run directory, written last: where it is there, the point is done
 COLUMNS = (

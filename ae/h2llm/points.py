@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from dse.settings import PROCESSORS, Settings, read_settings
+from dse.options import PROCESSORS, Settings, read_settings
 
 ALL = "all"
 Engines = tuple[int, float, float]  # FPUs a PE, MHz, GB/s of a PE

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from design.errors import InputError
-from dse.run_directory import write_whole
+from dse.records.directory import write_whole
 
 MOST_BYTES = 2**26
 

@@ -12,10 +12,10 @@ from ae.loop.race import METHODS
 from ae.loop.table import curves_of, draw, show, summary, write_points
 from cost_model.corpus.split import read_split
 from design.errors import InputError
-from design.hls import TARGETS
-from dse.run_directory import write_whole
-from dse.settings import whole
-from frontends.hls_results import family_of, result_names
+from design.hls.design import TARGETS
+from dse.options import whole
+from dse.records.directory import write_whole
+from frontends.hls_results.tables import family_of, result_names
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

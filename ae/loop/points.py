@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ae.job_pool import Piece, work_off
 from ae.loop.race import METHODS, Course, distances, raced
-from ae.work import Piece, work_off
-from cost_model.tables.alone import KINDS
-from design.errors import InputError
+from cost_model.hls.estimate import EstimatePredictor
+from cost_model.surrogates.checkpoints import language_model, with_intervals
+from cost_model.surrogates.predictor import Predictor
+from cost_model.surrogates.tables.from_scratch import AlonePredictor
+from cost_model.surrogates.tables.task_only import KINDS
+from design.errors import InputError, in_one_line
+from dse.records.directory import write_whole
 from dse.report.repeat import revision
-from dse.run_directory import write_whole
-from evaluators.alone import AlonePredictor
 from evaluators.cascade import CascadePredictor
-from evaluators.estimate import EstimatePredictor
-from evaluators.faults import in_one_line
-from evaluators.predictor import Predictor
-from evaluators.shipped import language_model, with_intervals
-from frontends.hls_results import read_results
+from frontends.hls_results.tables import read_results
 
 POINTS = "points"  # a file a point, in the experiment's folder
 COST = {"lm loop": 25.0, "estimate loop": 10.0, "nsga-ii": 0.1, "random": 0.1}  # CPU-seconds a point; others about 5

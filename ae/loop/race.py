@@ -9,20 +9,20 @@ from itertools import islice
 
 import numpy as np
 
-from cost_model.tables.alone import FOREST, PROCESS
+from cost_model.surrogates.predictor import Predictor
+from cost_model.surrogates.tables.task_only import FOREST, PROCESS
 from design.core import Evaluation, Floats, Objective, Status
 from design.errors import InputError
 from dse.active.acquisition import hypervolume, reference
-from dse.active.belief import logarithms
-from dse.active.search import ActiveSearch, Plan
-from dse.archive import objective_values
-from dse.engine import Effort, make_search
-from dse.explore import tell
+from dse.active.policy import ActiveSearch, Plan
+from dse.active.posterior import logarithms
+from dse.records.archive import objective_values
+from dse.search.engine import Effort, make_search
+from dse.search.explore import tell
 from dse.spaces.listed import ListedSpace
 from dse.studies.hls.learner import HlsLearner
-from evaluators.predictor import Predictor
 from evaluators.truth.recorded import Recorded
-from frontends.hls_results import KernelTable
+from frontends.hls_results.tables import KernelTable
 
 OBJECTIVES = (Objective("cycles", 1), Objective("utilisation", 1))
 FIRST = 10  # random designs that loops without a prior begin with

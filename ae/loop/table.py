@@ -16,8 +16,8 @@ from rich.table import Table
 
 from ae.loop.points import Point, Race
 from design.core import Floats
+from dse.records.directory import write_whole
 from dse.report.terminal import terminal
-from dse.run_directory import write_whole
 
 GOAL = 0.02
 NEAR = (0.10, 0.05, GOAL)  # ADRS whose runs are counted
@@ -101,7 +101,7 @@ def write_points(points: Sequence[Point], path: Path) -> None:
 
 def draw(curves: dict[str, dict[str, Curves]], race: Race) -> None:
     """`loop.png` and `loop.svg`: both measures against tool runs, with their spread over seeds."""
-    from dse.report.pictures.loop_race import loop_race_picture
+    from dse.report.pictures.active.race import loop_race_picture
 
     blocks = {
         "ADRS": {kernel: {method: c.adrs for method, c in of.items()} for kernel, of in curves.items()},

@@ -14,10 +14,10 @@ from hashlib import blake2b
 import numpy as np
 
 from cost_model.hls.estimator import ESTIMATES
-from cost_model.tables.residuals import Regression, residual_forest
+from cost_model.surrogates.tables.residual_forest import Regression, residual_forest
 from design.core import Floats, Ints
-from design.hls import COARSE, FLATTEN, VU9P
-from design.loop_nest import PIPELINE, Kernel
+from design.hls.design import COARSE, FLATTEN, VU9P
+from design.hls.loop_nest import PIPELINE, Kernel
 
 PRIOR_LABELS = 2.0  # labels that the absence of an offset is worth
 FOLDS = 5

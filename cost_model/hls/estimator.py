@@ -13,7 +13,7 @@ from cost_model.hls.plan import plan
 from cost_model.hls.resources import resources
 from cost_model.hls.unrolling import shapes
 from design.core import Floats, Ints
-from design.loop_nest import Kernel
+from design.hls.loop_nest import Kernel
 
 ESTIMATES = ("cycles", "lut", "ff", "dsp", "bram")
 

@@ -25,9 +25,9 @@ from cost_model.hls.estimator import ESTIMATES, Estimator, valid_probability
 from cost_model.hls.store import LEVELS
 from design.core import Floats, Ints
 from design.errors import InputError
-from design.hls import TARGETS, VU9P
-from design.loop_nest import Kernel
-from frontends.hls_results import KernelTable, family_of, read_results, result_names
+from design.hls.design import TARGETS, VU9P
+from design.hls.loop_nest import Kernel
+from frontends.hls_results.tables import KernelTable, family_of, read_results, result_names
 
 ROWS = 80  # of a kernel that the fit looks at
 REFIT_STEPS = 2  # iterations for a left-out family, from the constants fitted on all

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cost_model.hls.constants import HlsConstants
-from design.loop_nest import CONSTANT, PARALLEL, Access, Affine, Array, Kernel, Loop, Recurrence, Statement
+from design.hls.loop_nest import CONSTANT, PARALLEL, Access, Affine, Array, Kernel, Loop, Recurrence, Statement
 
 MAX_BURST = 8  # 64-bit words of a transfer: the interfaces are 512 bits wide
 FLOAT_ADDERS = ("add.f64", "add.f32")

@@ -13,7 +13,7 @@ import numpy as np
 from cost_model.hls.constants import HlsConstants
 from design.errors import InputError
 from design.loader import read_object
-from frontends.hls_results import family_of
+from frontends.hls_results.tables import family_of
 
 CONSTANTS_FILE = Path(__file__).resolve().parents[2] / "config" / "hls" / "estimate.json"
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)  # of the residual quantiles

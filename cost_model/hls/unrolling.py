@@ -16,8 +16,8 @@ import numpy as np
 
 from cost_model.hls.plan import LoopPlan, Plan
 from design.core import Bools, Floats, Ints
-from design.hls import COARSE, FLATTEN, OFF
-from design.loop_nest import PARALLEL, PIPELINE, TILE
+from design.hls.design import COARSE, FLATTEN, OFF
+from design.hls.loop_nest import PARALLEL, PIPELINE, TILE
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from design.contracts import Evaluator
 from design.core import Batch, Evaluation
-from evaluators.base import Evaluator
 
 
 class Learner(Protocol):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.box import SIMPLE
 from rich.table import Table
 
-from dse.outcome import Outcome
+from dse.records.outcome import Outcome
 from dse.report.terminal import terminal
-from dse.study import Study
+from dse.studies.study import Study
 
 
 def print_outcome(study: Study, outcome: Outcome, folder: str) -> None:

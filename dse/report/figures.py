@@ -10,8 +10,8 @@ import numpy as np
 
 from design.core import Floats
 from design.metrics import metric_unit
-from dse.archive import Progress, objective_values
-from dse.outcome import Outcome
+from dse.records.archive import Progress, objective_values
+from dse.records.outcome import Outcome
 from dse.report.pictures.convergence import convergence_picture
 from dse.report.pictures.fronts import front_picture
 

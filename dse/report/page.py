@@ -6,17 +6,17 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from cost_model.nmp.operators.plugins import ModelFault
 from design.core import Floats
-from dse.archive import Progress, objective_values
-from dse.outcome import Outcome
+from dse.records.archive import Progress, objective_values
+from dse.records.directory import write_whole
+from dse.records.outcome import Outcome
 from dse.report.figures import run_pictures
 from dse.report.inline import inline_svg
 from dse.report.knee import knee
 from dse.report.repeat import command
 from dse.report.tables import front_table, said_by
-from dse.run_directory import write_whole
-from dse.study import Study
-from evaluators.operator_models import ModelFault
+from dse.studies.study import Study
 
 LOG = logging.getLogger("tilewright")
 PAGE, PICTURES = "report.html", "pictures"

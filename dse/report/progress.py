@@ -12,8 +12,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from dse.archive import Archive
-from dse.interrupt import Interrupt
+from dse.records.archive import Archive
+from dse.run.interrupt import Interrupt
 
 LOG = logging.getLogger("tilewright")
 PLAIN_EVERY_S = 5.0  # between lines where the output is no terminal, and in the log

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from dse.settings import DEFAULTS, MODEL_FOLDERS, OPTIONS
+from dse.options import DEFAULTS, MODEL_FOLDERS, OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE_S = 5.0

@@ -9,11 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from dse.export import design_table, write_table
-from dse.outcome import Outcome
+from dse.records.directory import write_whole
+from dse.records.export import design_table, write_table
+from dse.records.outcome import Outcome
 from dse.report.repeat import revision
-from dse.run_directory import write_whole
-from dse.study import Study
+from dse.studies.study import Study
 
 VERSION = "0.1.0"
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dse.report.pictures.digits import Begun, digits_picture
-from dse.report.pictures.distance import distance_picture
-from dse.report.pictures.reliability import Held, reliability_picture
-from evaluators.predictor import METRICS
+from cost_model.surrogates.predictor import METRICS
+from design.core import LEVEL
+from design.metrics import CYCLES
+from dse.report.pictures.scores.digits import Begun, digits_picture
+from dse.report.pictures.scores.distance import distance_picture
+from dse.report.pictures.scores.reliability import Held, reliability_picture
 from evaluators.scoring.digits import PLACES
-from evaluators.scoring.figures import CYCLES, LEVEL
 from evaluators.scoring.profiles import RIGHT, RIGHT_IN_5
 
 Result = Mapping[str, Any]

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from cost_model.tables.directives import directive_features
+from cost_model.corpus.hls.label_draws import with_cycles
+from cost_model.surrogates.conformal.predictive_spread import difficulty, relative
+from cost_model.surrogates.predictor import METRICS, Predictor
+from cost_model.views.hls.directive_features import directive_features
 from design.core import Evaluation, Floats, Rows, key_bytes
-from evaluators.difficulty import difficulty, relative
-from evaluators.predictor import METRICS, Predictor
-from evaluators.scoring.figures import CYCLES
-from evaluators.scoring.figures import target as y_of
-from evaluators.scoring.protocol import Choose, drawn, with_cycles
-from frontends.hls_results import KernelTable
+from design.metrics import CYCLES
+from design.metrics import target as y_of
+from evaluators.scoring.protocol import Choose, drawn
+from frontends.hls_results.tables import KernelTable
 
 
 def asked(predictor: Predictor, table: KernelTable, count: int, seed: int) -> Rows:

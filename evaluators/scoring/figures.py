@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from design.core import Bools, Floats
+from design.core import LEVEL, Bools, Floats
 from design.errors import InputError
+from design.metrics import CYCLES, target
 
-CYCLES = "cycles"
-LEVEL = 0.9  # of the intervals that are scored
 DRAWS = 5  # samples that are scored, the first ones
 # The threshold that makes F1 largest is half of that F1 (Lipton, Elkan and Narayanaswamy, "Optimal thresholding of
 # classifiers to maximize F1 measure", ECML PKDD 2014), and calling every design valid already gives about 0.6.
@@ -33,12 +32,6 @@ FIELDS: dict[str, str] = {  # and their units
     "width_90": "mean log2 of upper over lower end, for resources of 1 + each",
 }
 Fields = dict[str, float | None]
-
-
-def target(metric: str, value: Floats) -> Floats:
-    """y of a metric, elementwise."""
-    y: Floats = np.log2(1e7 / value) / 2 if metric == CYCLES else np.log2(1 + value) / 2
-    return y
 
 
 def figures(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cost_model.corpus.distance import distances, features_of, spread_of
-from design.loop_nest import Kernel
-from frontends.hls_results import KernelTable, family_of
+from cost_model.corpus.hls.distance import distances, features_of, spread_of
+from design.hls.loop_nest import Kernel
+from frontends.hls_results.tables import KernelTable, family_of
 
 
 def nearest_kernels(judged: Sequence[KernelTable], training: Mapping[str, Kernel]) -> dict[str, Any]:

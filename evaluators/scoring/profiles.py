@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from cost_model.surrogates.predictor import METRICS
 from design.core import Evaluation, Floats, Rows
-from evaluators.predictor import METRICS
 from evaluators.scoring.digits import PLACES, rounded, share_right, share_right_in_any
 from evaluators.scoring.figures import DRAWS
 from evaluators.scoring.ranks import rank_shares

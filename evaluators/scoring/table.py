@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from evaluators.predictor import METRICS, Predictor
+from cost_model.surrogates.predictor import METRICS, Predictor
 from evaluators.scoring.figures import CALLED_VALID, FIELDS
 from evaluators.scoring.profiles import PROFILES, RANKS, RIGHT, RIGHT_IN_5, mean_profiles
 from evaluators.scoring.protocol import VALIDITY, Choose, KernelScore, drawn, mean_fields, score_kernel
-from frontends.hls_results import KernelTable
+from frontends.hls_results.tables import KernelTable
 
 UNITS: dict[str, Any] = {
     **FIELDS,

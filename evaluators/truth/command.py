@@ -25,12 +25,12 @@ from typing import Any
 
 import numpy as np
 
+from cost_model.hls.tool_answer import RESOURCES, UNITS, Said, hls_evaluation, shares_of
+from design.contracts import TRUE
 from design.core import Batch, Bools, Evaluation, Rows, gather, key_bytes
 from design.errors import InputError
-from design.hls import FLATTEN, OFF, Target, points_of
-from design.loop_nest import PIPELINE, Kernel
-from evaluators.truth.base import FIDELITY
-from evaluators.truth.hls_answer import RESOURCES, UNITS, Said, hls_evaluation, shares_of
+from design.hls.design import FLATTEN, OFF, Target, points_of
+from design.hls.loop_nest import PIPELINE, Kernel
 from evaluators.truth.tool import run_tool
 
 SOURCE = "kernel.c"
@@ -75,11 +75,11 @@ class CommandTruth:
     each process of the tool, `environment` is added to this program's.
 
     `version` names the tool's version; by default it is a digest of the command and of the files that it names, so that
-    another tool is another truth. `price` is that of a call, all its runs together. It can be pickled, and holds
+    another tool is another truth. `call_cost` is that of a call, all its runs together. It can be pickled, and holds
     nothing that a design leaves for the next. Raises InputError for a command that cannot be one.
     """
 
-    fidelity = FIDELITY
+    fidelity = TRUE
     metrics: Mapping[str, str] = UNITS
 
     def __init__(
@@ -91,7 +91,7 @@ class CommandTruth:
         timeout_s: float = 3600.0,
         retries: int = 1,
         repeat: int = 1,
-        price: float = 1.0,
+        call_cost: float = 1.0,
         memory_bytes: int | None = None,
         environment: Mapping[str, str] | None = None,
         keep: bool = False,
@@ -99,7 +99,7 @@ class CommandTruth:
         name: str = "command",
     ) -> None:
         self._words, digest = _words(command)
-        self.name, self.price = name, price
+        self.name, self.call_cost = name, call_cost
         self.version = version or digest + (f"x{repeat}" if repeat > 1 else "")
         self._kernel, self._target, self._folder = kernel, target, folder.absolute()
         self._timeout_s, self._retries, self._repeat, self._keep = timeout_s, retries, repeat, keep
@@ -113,7 +113,7 @@ class CommandTruth:
         self.__dict__.update(state)
         self._gone = threading.Event()
 
-    def sells(self, batch: Batch) -> Bools:
+    def accepts(self, batch: Batch) -> Bools:
         """See `Truth`."""
         sold = np.ones(len(batch), dtype=bool)
         for parameter in self._kernel.parameters:
@@ -122,18 +122,18 @@ class CommandTruth:
             sold &= (values >= OFF) & (values <= FLATTEN) if pipeline else values >= 1
         return sold
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """See `Truth`."""
         gone, self._gone = self._gone, threading.Event()
         gone.set()
 
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
-        """See `Evaluator`. One design after another: `bought.Bought` has several at once."""
+        """See `Evaluator`. One design after another: `bought.CachedTruth` has several at once."""
         return gather(list(self.stream(batch, seed=seed)), len(batch))
 
     def stream(self, batch: Batch, *, seed: int) -> Iterator[tuple[Rows, Evaluation]]:
         """See `Evaluator`."""
-        gone, sold = self._gone, self.sells(batch)
+        gone, sold = self._gone, self.accepts(batch)
         rows = np.flatnonzero(~sold)
         if len(rows) or not len(batch):
             yield rows, self._evaluation([Word(fault=NO_DESIGN)] * len(rows), [0.0] * len(rows))

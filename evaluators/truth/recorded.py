@@ -7,12 +7,11 @@ from hashlib import blake2b
 
 import numpy as np
 
+from cost_model.hls.tool_answer import RESOURCES, UNITS, Said, hls_evaluation
+from design.contracts import TRUE, AtOnce
 from design.core import Batch, Bools, Evaluation, Ints
 from design.errors import InputError
-from evaluators.base import AtOnce
-from evaluators.truth.base import FIDELITY
-from evaluators.truth.hls_answer import RESOURCES, UNITS, Said, hls_evaluation
-from frontends.hls_results import KernelTable
+from frontends.hls_results.tables import KernelTable
 
 NOT_RECORDED = "not recorded"
 
@@ -26,13 +25,13 @@ class Recorded(AtOnce):
     answers.
     """
 
-    fidelity = FIDELITY
+    fidelity = TRUE
     metrics: Mapping[str, str] = UNITS
 
-    def __init__(self, table: KernelTable, price: float = 1.0, call_s: float = 0.0) -> None:
+    def __init__(self, table: KernelTable, call_cost: float = 1.0, call_s: float = 0.0) -> None:
         if not len(table.batch):
             raise InputError(table.where, "has no designs", "results to look up")
-        self.price = price
+        self.call_cost = call_cost
         self._schema, self._device, self._call_s = table.batch.schema, table.target.device, call_s
         self._row = {key: row for row, key in enumerate(self._keys(table.batch))}
         # A design with cycles and none of any resource was not reported on.
@@ -70,11 +69,11 @@ class Recorded(AtOnce):
         keys = self._keys(batch) if len(batch) else []
         return np.array([self._row.get(key, -1) for key in keys], dtype=np.int64)
 
-    def sells(self, batch: Batch) -> Bools:
+    def accepts(self, batch: Batch) -> Bools:
         """See `Truth`."""
         return self.rows_of(batch) >= 0
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """See `Truth`. Nothing takes long here."""
 
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:

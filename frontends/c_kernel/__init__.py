@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from design.errors import InputError
-from design.loop_nest import Kernel
+from design.hls.loop_nest import Kernel
 from frontends.c_kernel.nest import kernel_of
 from frontends.c_kernel.outline import outline
 from frontends.c_kernel.syntax import MOST_BYTES

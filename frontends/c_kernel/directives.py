@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from design.errors import InputError
-from design.loop_nest import PARALLEL, PIPELINE, TILE, Directive
+from design.hls.loop_nest import PARALLEL, PIPELINE, TILE, Directive
 from frontends.c_kernel.syntax import at
 
 IGNORED_ACCEL = {"INTERFACE", "CACHE", "COALESCE", "MEMCPY_BURST"}

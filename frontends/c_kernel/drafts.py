@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from design.loop_nest import Access, Affine, Directive, Statement
+from design.hls.loop_nest import Access, Affine, Directive, Statement
 from frontends.c_kernel.values import Path, Source
 
 

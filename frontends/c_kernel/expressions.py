@@ -6,8 +6,8 @@ import operator
 from collections.abc import Callable
 from dataclasses import replace
 
-from design.loop_nest import Affine
-from frontends.c_kernel import affine
+from design.hls.loop_nest import Affine
+from frontends.c_kernel.analysis import affine
 from frontends.c_kernel.c_types import (
     DOUBLE,
     FLOAT,

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from design.errors import InputError
-from design.loop_nest import Array, Directive, Kernel, Loop, Statement, Trip
+from design.hls.loop_nest import Array, Directive, Kernel, Loop, Statement, Trip
+from frontends.c_kernel.analysis.recurrences import recurrences_of
+from frontends.c_kernel.analysis.trips import trips_of
 from frontends.c_kernel.c_types import Number, Record, Rows, size_in_bytes
 from frontends.c_kernel.declarations import Types
 from frontends.c_kernel.directives import read_pragma
 from frontends.c_kernel.drafts import Draft, LoopDraft
 from frontends.c_kernel.loops import Loops
 from frontends.c_kernel.places import shape_of
-from frontends.c_kernel.recurrences import recurrences_of
 from frontends.c_kernel.statements import parameters
 from frontends.c_kernel.syntax import Node, at, kind, line_of, parse
-from frontends.c_kernel.trips import trips_of
 from frontends.c_kernel.values import Value
 
 

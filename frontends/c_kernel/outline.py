@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from design.loop_nest import CONSTANT, Directive, Kernel, Loop, Recurrence
+from design.hls.loop_nest import CONSTANT, Directive, Kernel, Loop, Recurrence
 
 
 def outline(kernel: Kernel) -> str:

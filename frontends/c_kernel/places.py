@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from design.errors import InputError
-from design.loop_nest import Access, Affine
-from frontends.c_kernel import affine
+from design.hls.loop_nest import Access, Affine
+from frontends.c_kernel.analysis import affine
 from frontends.c_kernel.c_types import (
     INT,
     LONG,

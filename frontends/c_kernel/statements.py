@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from design.errors import InputError
-from design.loop_nest import Affine
-from frontends.c_kernel import affine
+from design.hls.loop_nest import Affine
+from frontends.c_kernel.analysis import affine
 from frontends.c_kernel.c_types import INT, CType, Number, Rows
 from frontends.c_kernel.declarations import Types
 from frontends.c_kernel.directives import Pragma, read_pragma

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from design.loop_nest import Affine
-from frontends.c_kernel.affine import ZERO, add
+from design.hls.loop_nest import Affine
+from frontends.c_kernel.analysis.affine import ZERO, add
 from frontends.c_kernel.c_types import CType, Number, Rows
 
 Source = int | tuple[str, int]  # a load's number, or (scalar, loop): the scalar's value as an iteration begins

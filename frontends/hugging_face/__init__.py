@@ -8,7 +8,7 @@ from typing import Any
 
 from design.errors import InputError
 from design.loader import kind, read_content
-from design.model import LARGEST, Embedding, LayerKind, Model, model_name
+from design.nmp.model import LARGEST, Embedding, LayerKind, Model, model_name
 from frontends.hugging_face.architecture import family_and_fields
 from frontends.hugging_face.families import FAMILIES, Family
 from frontends.hugging_face.fields import MOST_LAYERS, Fields

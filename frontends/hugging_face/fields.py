@@ -8,7 +8,7 @@ from typing import Any
 
 from design.errors import InputError
 from design.loader import kind
-from design.model import LARGEST
+from design.nmp.model import LARGEST
 
 MOST_LAYERS = 1000
 

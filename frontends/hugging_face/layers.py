@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from design.model import (
+from design.nmp.model import (
     HEAD,
     ROWS,
     Experts,
@@ -18,7 +18,7 @@ from design.model import (
     dense,
     weight_operator,
 )
-from design.workload import FFN, PROJECTION
+from design.nmp.workload import FFN, PROJECTION
 from frontends.hugging_face.shapes import Attention, FeedForward, Latent, Layer, Mixture
 
 Part = tuple[list[LayerOperator], list[tuple[str, str]]]  # operators, and edges between them by name

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from design.errors import InputError
-from design.model import Model, model_name
+from design.nmp.model import Model, model_name
 from frontends.onnx_graph.axes import (
     BATCH,
     CONTEXT,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from design.errors import InputError
-from design.model import LARGEST
+from design.nmp.model import LARGEST
 from frontends.onnx_graph.graph import Graph, Input
 
 MEANINGS = BATCH, TOKENS, CONTEXT, PAST = "batch", "tokens", "context", "past"

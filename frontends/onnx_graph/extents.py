@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from design.errors import InputError
-from design.model import Extent, Extents
-from design.workload import Gemm
+from design.nmp.model import Extent, Extents
+from design.nmp.workload import Gemm
 from frontends.onnx_graph.axes import BATCH, TOKENS, Point
 
 SCORES, VALUES, WEIGHTS, OTHER = PLACES = ("scores", "values", "weights", "other")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from design.errors import InputError
-from design.workload import Gemm
+from design.nmp.workload import Gemm
 from frontends.onnx_graph.graph import Graph, Node
 from frontends.onnx_graph.products import ATTENTION, RULES, Shape, heads, product
 from frontends.onnx_graph.shapes import Shapes

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from design.errors import InputError
-from design.model import HEAD, LAYER, Extents, LayerKind, LayerOperator
-from design.workload import ATTENTION, MOST_OPERATORS, PROJECTION
+from design.nmp.model import HEAD, LAYER, Extents, LayerKind, LayerOperator
+from design.nmp.workload import ATTENTION, MOST_OPERATORS, PROJECTION
 from frontends.onnx_graph.extents import OTHER, SCORES, VALUES, WEIGHTS, grouped
 from frontends.onnx_graph.flow import Multiplication
 from frontends.onnx_graph.roles import KINDS, Block, Roles

@@ -7,7 +7,7 @@ from math import prod
 from typing import NamedTuple
 
 from design.errors import InputError
-from design.workload import Gemm
+from design.nmp.workload import Gemm
 from frontends.onnx_graph.graph import Node
 
 Shape = tuple[int, ...]

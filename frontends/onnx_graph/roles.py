@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from design.workload import ATTENTION, FFN, PROJECTION
+from design.nmp.workload import ATTENTION, FFN, PROJECTION
 from frontends.onnx_graph.flow import SOFTMAX, Multiplication
 
 KINDS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from design.contracts import Space
 from design.core import Batch, Genomes, key_bytes
-from dse.space import Space
 from tests.cases import all_equal, every_genome
 
 SEED = 11

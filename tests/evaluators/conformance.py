@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from design.contracts import Evaluator
 from design.core import Batch, Evaluation, Status, gather
-from evaluators.base import Evaluator
 from tests.cases import ROOT
 
 SEED = 7

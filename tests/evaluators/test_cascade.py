@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cost_model.hls.estimate import EstimateEvaluator, EstimatePredictor
+from cost_model.hls.rows import UTILISATION
 from cost_model.hls.store import read_fitted
-from cost_model.lm.examples import Prompter
+from cost_model.surrogates.lm.examples import Prompter
+from cost_model.surrogates.lm.surrogate import LmPredictor
+from cost_model.surrogates.predictor import METRICS, VALID, FittedOn, Labelled
+from design.contracts import Evaluator
 from design.core import Batch, Evaluation, Floats
-from design.hls import FLATTEN, TARGETS
-from evaluators.base import Evaluator
+from design.hls.design import FLATTEN, TARGETS
+from design.metrics import target as y_of
 from evaluators.cascade import Cascade, CascadePredictor, fitting
-from evaluators.estimate import EstimateEvaluator, EstimatePredictor
-from evaluators.hls_rows import UTILISATION
-from evaluators.lm import LmPredictor
-from evaluators.predictor import METRICS, VALID, FittedOn, Labelled
-from evaluators.scoring.figures import target as y_of
-from tests.cost_model.lm.small import untrained
+from tests.cost_model.surrogates.lm.small import untrained
+from tests.cost_model.surrogates.test_lm import KERNEL, TARGET, batch_of
 from tests.evaluators.conformance import assert_same, check_evaluator, check_other_process, check_spoiled
-from tests.evaluators.test_lm import KERNEL, TARGET, batch_of
 
 SPEAKERS = ("lm", "estimate")
 LM = LmPredictor(untrained())  # what it reads of a program is remembered

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 import onnx.parser
 
-from design.model import LayerKind, LayerOperator, Model
+from design.nmp.model import LayerKind, LayerOperator, Model
 from frontends.onnx_graph import Reading, read_onnx
 
 WIDTH, HEADS, HEAD_WIDTH, INNER = 24, 6, 4, 40  # of the layers made here

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from design.loop_nest import PARALLEL, PIPELINE, TILE, UNKNOWN, Affine
+from design.hls.loop_nest import PARALLEL, PIPELINE, TILE, UNKNOWN, Affine
 from frontends.c_kernel import parse_kernel
 
 ARGUMENTS = "double d[64], float s[64], int n[64], unsigned char b[64], long w[64], int m, double x"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from design.loop_nest import UNKNOWN, Kernel
+from design.hls.loop_nest import UNKNOWN, Kernel
 from frontends.c_kernel import outline, parse_kernel, read_kernel
 from tests.cases import ROOT
 

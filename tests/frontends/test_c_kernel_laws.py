@@ -8,7 +8,7 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from design.loop_nest import CONSTANT, Access, Affine, Kernel
+from design.hls.loop_nest import CONSTANT, Access, Affine, Kernel
 from frontends.c_kernel import parse_kernel
 from tests.cases import examples
 

@@ -15,9 +15,9 @@ import networkx
 import pytest
 
 from design.errors import InputError
-from design.lowering import Usage, model_workload
-from design.model import Model
-from design.transformer import ModelShape
+from design.nmp.lowering import Usage, model_workload
+from design.nmp.model import Model
+from design.nmp.transformer import ModelShape
 from frontends.export import EXPORTERS, HIDDEN, export_layer, layer_weights
 from frontends.onnx_graph import read_onnx
 from tests.cases import MODELS, ROOT

@@ -16,9 +16,9 @@ import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
 
-from design.lowering import Usage, decode_calls, prefill_calls
-from design.model import Model
-from design.workload import Call
+from design.nmp.lowering import Usage, decode_calls, prefill_calls
+from design.nmp.model import Model
+from design.nmp.workload import Call
 from frontends.hugging_face import FAMILIES, read_config
 
 BATCH, CHUNK = 3, 4

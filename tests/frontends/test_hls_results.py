@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from design.errors import InputError
-from design.hls import TARGETS, points_of
-from frontends import hls_files
-from frontends.hls_results import KernelTable, read_results, result_names
-from tests.hls_data import DOT, dot_designs, entry, key_of, packed, scale_designs, usual, write_data
+from design.hls.design import TARGETS, points_of
+from frontends.hls_results import files as hls_files
+from frontends.hls_results.tables import KernelTable, read_results, result_names
+from tests.cases_hls import DOT, dot_designs, entry, key_of, packed, scale_designs, usual, write_data
 
 POINT = {"PIPE": "", "PARA": 4}
 

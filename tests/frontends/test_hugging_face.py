@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from design.lowering import Usage, decode_calls, model_workload, prefill_calls
-from design.model import Embedding, Experts, LayerKind, LayerOperator, Model
-from design.workload import ATTENTION, FFN, PROJECTION, Call, Gemm
+from design.nmp.lowering import Usage, decode_calls, model_workload, prefill_calls
+from design.nmp.model import Embedding, Experts, LayerKind, LayerOperator, Model
+from design.nmp.workload import ATTENTION, FFN, PROJECTION, Call, Gemm
 from frontends.hugging_face import LATENT_FORMS, read_config
 from frontends.hugging_face.layers import layer_kinds
 from frontends.hugging_face.shapes import Attention, FeedForward, Layer, Mixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import transformers
 
-from design.model import Model
+from design.nmp.model import Model
 from frontends.hugging_face import FAMILIES, read_config
 from frontends.hugging_face.architecture import AROUND
 from tests.frontends.test_flops import CASES

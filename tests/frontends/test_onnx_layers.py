@@ -9,9 +9,9 @@ from pathlib import Path
 import onnx
 import pytest
 
-from design.lowering import Usage, model_workload
-from design.model import HEAD, Experts
-from design.workload import ATTENTION, FFN, PROJECTION
+from design.nmp.lowering import Usage, model_workload
+from design.nmp.model import HEAD, Experts
+from design.nmp.workload import ATTENTION, FFN, PROJECTION
 from frontends.onnx_graph import Reading, read_onnx
 from tests.frontends.onnx_cases import (
     HEAD_WIDTH,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from design.workload import Gemm
+from design.nmp.workload import Gemm
 from frontends.onnx_graph.graph import Node
 from frontends.onnx_graph.products import heads, product
 from tests.cases import examples

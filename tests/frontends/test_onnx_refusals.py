@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from design.errors import InputError
-from design.lowering import Usage, model_workload
+from design.nmp.lowering import Usage, model_workload
 from frontends.onnx_graph import read_onnx
 from tests.frontends.onnx_cases import layer_text, only, parsed, read_text, shapes, written
 

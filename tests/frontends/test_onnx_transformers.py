@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from design.lowering import Usage, model_workload
-from design.model import HEAD
+from design.nmp.lowering import Usage, model_workload
+from design.nmp.model import HEAD
 from frontends.export import DYNAMO, EXPORTERS
 from frontends.onnx_graph import Reading, read_onnx
 from tests.frontends.onnx_cases import arrows, shapes

@@ -1,7 +1,7 @@
 """How many designs a kernel has, equal ones once, without listing them.
 
-Counted loop by loop, the innermost first. What the rules of `design.directives` ask about the loops inside a loop is
-only whether nothing there is parallel (`still`) and whether all of it is unrolled (`gone`), so it is enough to know
+Counted loop by loop, the innermost first. What the rules of `design.hls.directives` ask about the loops inside a loop
+is only whether nothing there is parallel (`still`) and whether all of it is unrolled (`gone`), so it is enough to know
 how many designs of the loops inside there are of each such sort.
 """
 
@@ -11,9 +11,9 @@ from collections import Counter
 from itertools import product
 from typing import NamedTuple
 
-from design.directives import Site, sites
-from design.hls import COARSE, FLATTEN, choices
-from design.loop_nest import PARALLEL, PIPELINE, TILE, Kernel
+from design.hls.design import COARSE, FLATTEN, choices
+from design.hls.directives import Site, sites
+from design.hls.loop_nest import PARALLEL, PIPELINE, TILE, Kernel
 
 
 class Sort(NamedTuple):

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from design.core import Bools, Genomes, Ints
-from design.directives import canonical, legal
-from design.hls import FLATTEN, choices
-from design.loop_nest import PIPELINE, Kernel
+from design.hls.design import FLATTEN, choices
+from design.hls.directives import canonical, legal
+from design.hls.loop_nest import PIPELINE, Kernel
 
 FLATTENED = FLATTEN  # its gene: PIPELINE is offered as off, coarse, flatten, in the order of their values
 

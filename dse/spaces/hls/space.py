@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from design.core import Batch, Genomes, Ints
-from design.directives import broken
 from design.errors import InputError
-from design.hls import Target, hls_schema
-from design.loop_nest import Kernel
+from design.hls.design import Target, hls_schema
+from design.hls.directives import broken
+from design.hls.loop_nest import Kernel
 from dse.spaces.hls.counting import count_designs
 from dse.spaces.hls.genome import Layout
 from dse.spaces.hls.starts import simple_designs
@@ -19,7 +19,7 @@ ROUNDS = 3  # of varying a parent again that came out as it was
 
 
 class HlsSpace:
-    """Every choice of directives that makes a design; of equal designs (see `design.directives`) one.
+    """Every choice of directives that makes a design; of equal designs (see `design.hls.directives`) one.
 
     Where there are few, a genome is a design's number among all of them, `size` is known and a search may try each.
     Where there are many, it is one gene a directive. `designs` says how many there are in both cases.

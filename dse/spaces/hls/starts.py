@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from design.core import Genomes
-from design.loop_nest import PARALLEL, PIPELINE
+from design.hls.loop_nest import PARALLEL, PIPELINE
 from dse.spaces.hls.genome import FLATTENED, Layout
 
 FACTORS = (2, 4, 8, 16, 32)

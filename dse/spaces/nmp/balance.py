@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cost_model.operator_model import OperatorModel
+from cost_model.nmp.operators.base import OperatorModel
 from design.core import Ints
-from design.device import Device, HardwareSpace, Platform
-from design.workload import Workload
+from design.nmp.device import Device, HardwareSpace, Platform
+from design.nmp.workload import Workload
 
 Reach = Callable[[Ints, Ints, Ints], Ints]  # (units on NMP, NMP channels held, normal channels) -> channels read
 

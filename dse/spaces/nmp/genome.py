@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from design.core import Bools, Genomes, Ints
-from design.device import HardwareSpace
-from design.workload import Workload
-from dse.spaces.hardware import GENES as HARDWARE_GENES
+from design.nmp.device import HardwareSpace
+from design.nmp.workload import Workload
+from dse.spaces.nmp.hardware import GENES as HARDWARE_GENES
 
 GROUP, STRATUM, CHANNELS, NORMAL, SHIFT = range(5)  # the blocks, in genome order
 BLOCKS = 5

@@ -12,15 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 from design.core import Bools, Ints
-from design.nmp import lowest_twin
-from design.workload import Workload
-from dse.spaces.nmp.deal import canonical_channels, deal, dense_rank, lowest_bit, union_in
+from design.nmp.design import lowest_twin
+from design.nmp.workload import Workload
+from dse.spaces.nmp.ranking import canonical_channels, deal, dense_rank, lowest_bit, union_in
 
 NARROW = 31  # operators up to which the numbers of strata, wishes and waiting added up, are bits of one word
 
 
 class Dataflow(NamedTuple):
-    """Where and when each operator runs; see `design/nmp.py`. All arrays (operators, n)."""
+    """Where and when each operator runs; see `design/nmp/design.py`. All arrays (operators, n)."""
 
     group: Ints
     part: Ints

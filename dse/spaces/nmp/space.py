@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from cost_model.operator_model import OperatorModel
+from cost_model.nmp.operators.base import OperatorModel
 from design.core import Batch, Genomes, Ints
-from design.device import HardwareSpace, Platform
 from design.errors import InputError
-from design.nmp import nmp_schema
-from design.workload import Workload
-from dse.spaces.hardware import HardwareGenes
+from design.nmp.design import nmp_schema
+from design.nmp.device import HardwareSpace, Platform
+from design.nmp.workload import Workload
 from dse.spaces.nmp.balance import Reach, balanced_cuts, spill_order
 from dse.spaces.nmp.genome import CHANNELS, GROUP, NORMAL, SHIFT, STRATUM, Layout
+from dse.spaces.nmp.hardware import HardwareGenes
 from dse.spaces.nmp.legal import Dataflow, legalise
 from dse.spaces.nmp.starts import simple_dataflows
 from dse.spaces.nmp.variation import sample_blocks, vary_blocks

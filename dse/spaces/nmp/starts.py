@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from design.core import Genomes, Ints
-from design.device import Platform
-from design.workload import Workload
-from dse.spaces.hardware import HardwareGenes
+from design.nmp.device import Platform
+from design.nmp.workload import Workload
 from dse.spaces.nmp.genome import CHANNELS, GROUP, NORMAL, SHIFT, Layout
+from dse.spaces.nmp.hardware import HardwareGenes
 
 
 def simple_dataflows(

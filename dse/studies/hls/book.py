@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cost_model.corpus.bought import BoughtLabel, augmentation_text
+from cost_model.corpus.hls.acquired import BoughtLabel, augmentation_text
+from design.contracts import labelled
 from design.core import Batch, Evaluation
-from design.hls import points_of
-from dse.active.search import Wish
-from dse.run_directory import write_whole
+from design.hls.design import points_of
+from dse.active.policy import Wish
+from dse.records.directory import write_whole
 from dse.studies.hls.problem import HlsProblem
-from evaluators.truth.base import labels as tells
 
 BOOK = "augmentation.json"
 RESOURCES = ("lut", "ff", "dsp", "bram")
@@ -28,7 +28,7 @@ class AugmentationBook:
 
     def write(self, wishes: Sequence[Wish], answers: Evaluation) -> None:
         """All labels so far, in the order in which they came. Raises OSError where the file cannot be written."""
-        rows = np.flatnonzero(tells(answers)).tolist()
+        rows = np.flatnonzero(labelled(answers)).tolist()
         if not rows:
             return
         kernel, target = self._problem.kernel, self._problem.target

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from design.core import Status
-from dse.outcome import Outcome
+from dse.records.outcome import Outcome
 from dse.report.figures import Picture
-from dse.report.pictures.agreement import Series, agreement_picture
-from dse.report.pictures.listing import listing_picture
-from dse.report.pictures.shares import shares_picture
+from dse.report.pictures.hls.listing import listing_picture
+from dse.report.pictures.hls.shares import shares_picture
+from dse.report.pictures.scores.agreement import Series, agreement_picture
 from dse.studies.hls.checked import COMPARED, Checked
 from dse.studies.hls.listing import marked_lines
 from dse.studies.hls.problem import HlsProblem

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cost_model.surrogates.predictor import METRICS, Labelled, Predictor
+from design.contracts import Evaluator
 from design.core import Batch, Evaluation, Status
-from design.hls import Target
-from design.loop_nest import Kernel
-from evaluators.base import Evaluator
-from evaluators.predictor import METRICS, Labelled, Predictor
+from design.hls.design import Target
+from design.hls.loop_nest import Kernel
 
 
 @dataclass(frozen=True)

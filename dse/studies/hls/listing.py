@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from design.loop_nest import Kernel, Loop, Statement
-from dse.report.pictures.listing import LoopMark
+from design.hls.loop_nest import Kernel, Loop, Statement
+from dse.report.pictures.hls.listing import LoopMark
 from dse.studies.hls.loops import INSIDE, loop_states
 
 _PRAGMA = re.compile(r"^\s*#\s*pragma\b")

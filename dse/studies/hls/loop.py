@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from design.core import Batch, Evaluation, Genomes, Objective, Status
+from design.core import LEVEL, Batch, Evaluation, Genomes, Objective, Status
 from design.metrics import metric_unit
-from dse.active.fresh import Fresh, fresh_labels
-from dse.active.run import PREDICTED, TIERS, WISH
-from dse.archive import objective_values
+from dse.active.loop import PREDICTED, TIERS, WISH
+from dse.active.prospective import Fresh, fresh_labels
+from dse.records.archive import objective_values
+from dse.records.store import Store
 from dse.report.figures import Picture
-from dse.store import Store
-from evaluators.scoring.figures import LEVEL
 
 Rows = tuple[list[str], list[list[str]]]  # headings, cells
 
@@ -94,8 +93,8 @@ def label_table(found: Purchases) -> Rows:
 
 def loop_pictures(found: Purchases, folder: Path) -> Iterator[Picture]:
     """The front with what is expected beyond it, and the calibration of fresh labels."""
-    from dse.report.pictures.fresh_labels import fresh_labels_picture
-    from dse.report.pictures.loop_front import loop_front_picture
+    from dse.report.pictures.active.front import loop_front_picture
+    from dse.report.pictures.active.prospective import fresh_labels_picture
 
     names, signs = [o.metric for o in found.objectives], [o.sign for o in found.objectives]
     if len(names) > 1:

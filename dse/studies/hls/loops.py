@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from design.hls import COARSE, FLATTEN, OFF, PIPELINE_WORDS
-from design.loop_nest import PARALLEL, PIPELINE, TILE, Kernel, Loop
+from design.hls.design import COARSE, FLATTEN, OFF, PIPELINE_WORDS
+from design.hls.loop_nest import PARALLEL, PIPELINE, TILE, Kernel, Loop
 
 INSIDE = "unrolled inside"  # a loop around it is pipelined
 _AUTO = re.compile(r"auto\s*\{\s*(\w+)\s*\}")

@@ -10,29 +10,27 @@ from pathlib import Path
 
 import numpy as np
 
+from cost_model.hls.estimate import EstimateEvaluator, EstimatePredictor
 from cost_model.hls.store import read_fitted
+from cost_model.surrogates.checkpoints import language_model, with_intervals
+from design.contracts import Evaluator, Space, Truth
 from design.core import Batch, Objective
 from design.errors import InputError
-from design.hls import OFF, TARGETS, Target
-from design.loop_nest import PIPELINE, Kernel
+from design.hls.design import OFF, TARGETS, Target
+from design.hls.loop_nest import PIPELINE, Kernel
 from design.metrics import parse_objectives
-from dse.active.search import Plan
-from dse.engine import Effort
-from dse.problem import Problem
-from dse.settings import Settings
-from dse.space import Space
+from dse.active.policy import Plan
+from dse.options import Settings
+from dse.search.engine import Effort
 from dse.spaces.hls import HlsSpace
 from dse.spaces.listed import ListedSpace
 from dse.studies.hls.learner import HlsLearner
-from evaluators.base import Evaluator
+from dse.studies.problem import Problem
 from evaluators.cascade import CascadePredictor
-from evaluators.estimate import EstimateEvaluator, EstimatePredictor
-from evaluators.shipped import language_model, with_intervals
-from evaluators.truth.base import Truth
 from evaluators.truth.command import CommandTruth
 from evaluators.truth.recorded import Recorded
 from frontends.c_kernel import read_kernel
-from frontends.hls_results import KernelTable, read_results
+from frontends.hls_results.tables import KernelTable, read_results
 
 GRACE_S = 60.0  # for a tool that is to be ended
 WITHOUT = "none"  # as a checkpoint: no language model

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from design.contracts import Evaluator
 from design.core import Batch, Evaluation, Status
-from dse.active.run import ActiveRun
-from dse.active.search import ActiveSearch
-from dse.archive import Archive
-from dse.desk import Desk
-from dse.outcome import Ending, Outcome
-from dse.settings import Settings
-from dse.store import Store
+from dse.active.loop import ActiveRun
+from dse.active.policy import ActiveSearch
+from dse.options import Settings
+from dse.records.archive import Archive
+from dse.records.outcome import Ending, Outcome
+from dse.records.store import Store
+from dse.studies.desk import Desk
 from dse.studies.hls.book import BOOK, AugmentationBook
 from dse.studies.hls.checked import Checked, chosen, noted, recalled
 from dse.studies.hls.findings import Findings, findings
@@ -26,12 +27,11 @@ from dse.studies.hls.loop import label_table, loop_pictures, loop_summary, purch
 from dse.studies.hls.loops import filled_in
 from dse.studies.hls.problem import HlsProblem, build
 from dse.studies.hls.tables import check_table, loop_table, print_tables
-from dse.study import Study
-from evaluators.base import Evaluator
-from evaluators.truth.bought import Bought
+from dse.studies.study import Study
+from evaluators.execution.threads import Threads
+from evaluators.execution.workers import Workers
+from evaluators.truth.cached import CachedTruth
 from evaluators.truth.ledger import Ledger
-from evaluators.truth.threads import Threads
-from evaluators.workers import Workers
 
 if TYPE_CHECKING:
     from dse.report.figures import Picture
@@ -82,20 +82,20 @@ class HlsStudy(Study):
         return self._bought(desk) if self.problem.evaluator is self.problem.truth else super().judge(desk, rows)
 
     @contextmanager
-    def _bought(self, desk: Desk) -> Iterator[Bought]:
+    def _bought(self, desk: Desk) -> Iterator[CachedTruth]:
         truth = self.problem.truth
         assert truth is not None
 
         def workers() -> Workers:
             if desk.address is None:
                 return Threads(truth, desk.workers)
-            from evaluators.pool import RayWorkers
+            from evaluators.execution.ray_workers import RayWorkers
 
             return RayWorkers(truth, desk.workers, desk.address, self.problem.call_limit_s)
 
         ledger = Ledger(desk.folder / CALLS, str(desk.folder))
         try:
-            with Bought(truth, ledger, workers, stop=desk.stop) as bought:
+            with CachedTruth(truth, ledger, workers, stop=desk.stop) as bought:
                 yield bought
         finally:
             ledger.close()
@@ -103,7 +103,7 @@ class HlsStudy(Study):
     def active(self, judge: Evaluator, store: Store, desk: Desk) -> ActiveRun | None:
         """See `Study`."""
         problem = self.problem
-        if problem.learner is None or not isinstance(judge, Bought):
+        if problem.learner is None or not isinstance(judge, CachedTruth):
             return None
         needs = [objective.metric for objective in problem.objectives]
         search = ActiveSearch(

@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from dse.outcome import Outcome
+from dse.records.outcome import Outcome
 from dse.studies.nmp.findings import Findings
 from dse.studies.nmp.problem import NmpProblem
 from dse.studies.nmp.tables import KIND_HEADINGS, kind_rows, operator_rows

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cost_model.nmp.analysis.energy import energy_account
+from cost_model.nmp.analysis.operator_roofline import ON_NMP, ON_NPU, PREFILL, roofline
+from cost_model.nmp.analysis.time_breakdown import OperatorAccount
+from cost_model.nmp.analysis.timeline import Bar, decode_timeline, prefill_timeline
 from design.core import Batch
 from design.metrics import metric_unit
-from dse.archive import objective_values
-from dse.outcome import Outcome
+from dse.records.archive import objective_values
+from dse.records.outcome import Outcome
 from dse.report.figures import Picture
-from dse.report.pictures.breakdown import Whole, breakdown_picture
-from dse.report.pictures.corners import corners_picture
-from dse.report.pictures.roofline import RoofLine, roofline_picture
-from dse.report.pictures.schedule import Boundary, Task, schedule_picture
+from dse.report.pictures.nmp.breakdown import Whole, breakdown_picture
+from dse.report.pictures.nmp.corners import corners_picture
+from dse.report.pictures.nmp.roofline import RoofLine, roofline_picture
+from dse.report.pictures.nmp.schedule import Boundary, Task, schedule_picture
 from dse.report.pictures.sensitivity import WIDEST, Move, sensitivity_picture
+from dse.studies.nmp.analysis.sensitivity import Step
 from dse.studies.nmp.findings import Findings
 from dse.studies.nmp.problem import NmpProblem
-from dse.studies.nmp.sensitivity import Step
-from evaluators.account import OperatorAccount
-from evaluators.energy import energy_account
-from evaluators.intensity import ON_NMP, ON_NPU, PREFILL, roofline
-from evaluators.timeline import Bar, decode_timeline, prefill_timeline
 
 
 def best_pictures(

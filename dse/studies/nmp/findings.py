@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cost_model.nmp.analysis.time_breakdown import OperatorAccount, accounts
+from cost_model.nmp.operators.plugins import ModelFault
 from design.core import Batch, Evaluation, Status
 from design.metrics import METRICS
-from dse.archive import Archive
-from dse.outcome import Bound
-from dse.store import Store
-from dse.studies.nmp.answer import WholeModel, describe, whole_model
-from dse.studies.nmp.corners import Corner, corner_fronts
-from dse.studies.nmp.kinds import KindAccount, kind_accounts
+from dse.records.archive import Archive
+from dse.records.outcome import Bound
+from dse.records.store import Store
+from dse.studies.nmp.analysis.constant_corners import Corner, corner_fronts
+from dse.studies.nmp.analysis.layer_kinds import KindAccount, kind_accounts
+from dse.studies.nmp.analysis.sensitivity import Sensitivity, Step
+from dse.studies.nmp.analysis.whole_model import WholeModel, describe, whole_model
 from dse.studies.nmp.problem import NmpProblem
-from dse.studies.nmp.sensitivity import Sensitivity, Step
-from evaluators.account import OperatorAccount, accounts
-from evaluators.operator_models import ModelFault
 
 LOG = logging.getLogger("tilewright")
 POOL = 20_000  # designs that the fronts at the ends of the constants are chosen from

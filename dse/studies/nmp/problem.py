@@ -7,25 +7,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cost_model.operator_model import OperatorModel
-from cost_model.technology import Constants, Technology, read_technology
+from cost_model.nmp.buffered import BufferedEvaluator
+from cost_model.nmp.evaluator import NmpEvaluator
+from cost_model.nmp.operators.base import OperatorModel
+from cost_model.nmp.operators.plugins import NMP_MODELS, NPU_MODELS, operator_model
+from cost_model.nmp.roofline import RooflineEvaluator
+from cost_model.nmp.technology import Constants, Technology, read_technology
+from design.contracts import Space
 from design.core import Objective
-from design.device import HardwareSpace, Platform, Processors
 from design.errors import InputError
-from design.lowering import Speculation, model_workload
 from design.metrics import parse_objectives, possible_metrics
-from design.workload import Workload
-from dse.engine import Effort
-from dse.models import find_model, read_speculation, read_usage
-from dse.problem import Problem
-from dse.settings import Settings
-from dse.space import Space
-from dse.spaces.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
+from design.nmp.device import HardwareSpace, Platform, Processors
+from design.nmp.lowering import Speculation, model_workload
+from design.nmp.workload import Workload
+from dse.options import Settings
+from dse.search.engine import Effort
 from dse.spaces.nmp import NmpSpace
-from evaluators.buffered import BufferedEvaluator
-from evaluators.nmp_design import NmpEvaluator
-from evaluators.operator_models import NMP_MODELS, NPU_MODELS, operator_model
-from evaluators.roofline import RooflineEvaluator
+from dse.spaces.nmp.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
+from dse.studies.nmp.models.find import find_model, read_speculation, read_usage
+from dse.studies.problem import Problem
 
 
 @dataclass(frozen=True)

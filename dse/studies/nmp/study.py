@@ -12,23 +12,23 @@ from rich.console import Console
 
 from design.core import Batch, Evaluation
 from design.errors import InputError
-from design.model import HEAD
-from design.workload import Workload
-from dse.archive import Archive
-from dse.desk import Desk
-from dse.engine import Search, make_search
-from dse.outcome import Bound, Ending, Outcome
-from dse.settings import Settings
-from dse.spaces.fixed import FixedSpace
+from design.nmp.model import HEAD
+from design.nmp.workload import Workload
+from dse.options import Settings
+from dse.records.archive import Archive
+from dse.records.outcome import Bound, Ending, Outcome
+from dse.records.store import Store
+from dse.search.engine import Search, make_search
 from dse.spaces.nmp import NmpSpace
-from dse.store import Store
+from dse.spaces.nmp.fixed import FixedSpace
+from dse.studies.desk import Desk
+from dse.studies.nmp.analysis.proof import bound_of_run, quick_bound
+from dse.studies.nmp.analysis.sensitivity import Sensitivity, Step, sensitivity
 from dse.studies.nmp.console import print_findings
 from dse.studies.nmp.exact.prove import provable
 from dse.studies.nmp.exact.search import ExactSearch
 from dse.studies.nmp.findings import findings, pool_of
 from dse.studies.nmp.problem import NmpProblem, build
-from dse.studies.nmp.proof import bound_of_run, quick_bound
-from dse.studies.nmp.sensitivity import Sensitivity, Step, sensitivity
 from dse.studies.nmp.summary import further, log
 from dse.studies.nmp.tables import (
     HARDWARE_HEADINGS,
@@ -39,7 +39,7 @@ from dse.studies.nmp.tables import (
     operator_rows,
     step_table,
 )
-from dse.study import Study
+from dse.studies.study import Study
 
 if TYPE_CHECKING:
     from dse.report.figures import Picture

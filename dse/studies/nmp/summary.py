@@ -6,10 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from design.core import Batch
-from design.nmp import DATAFLOW, HARDWARE
-from design.workload import Workload
-from dse.outcome import Outcome
-from dse.studies.nmp.corners import Corner
+from design.nmp.design import DATAFLOW, HARDWARE
+from design.nmp.workload import Workload
+from dse.records.outcome import Outcome
+from dse.studies.nmp.analysis.constant_corners import Corner
 from dse.studies.nmp.findings import Findings
 from dse.studies.nmp.problem import NmpProblem
 

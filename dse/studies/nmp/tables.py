@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from design.nmp import HARDWARE
-from dse.outcome import Outcome
+from design.nmp.design import HARDWARE
+from dse.records.outcome import Outcome
 from dse.studies.nmp.findings import Findings
 
 HARDWARE_HEADINGS = ("NMP channels", "PE (FPU, MHz, GB/s)", "buffers KB")

@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 from cost_model.corpus.split import read_split
-from frontends.hls_files import open_files
-from frontends.hls_results import family_of
+from frontends.hls_results.files import open_files
+from frontends.hls_results.tables import family_of
 from tests.cases import ROOT
-from tests.hls_data import DOT, scale_source
+from tests.cases_hls import DOT, scale_source
 
 DATA = Path(os.environ.get("HLSYN", ROOT.parent / "shared" / "data" / "hlsyn.tar.gz"))
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cost_model.corpus.augment import augmented
-from cost_model.corpus.card import HLSYN, data_card, main
-from cost_model.corpus.records import gather
+from cost_model.corpus.hls.augment import augmented
+from cost_model.corpus.hls.card import HLSYN, data_card, main
+from cost_model.corpus.hls.records import gather
 from cost_model.corpus.split import Split
-from tests.hls_data import usual
+from tests.cases_hls import usual
 
 GOLDEN = Path(__file__).parent / "golden" / "card.txt"
 

@@ -7,11 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from cost_model.corpus.distance import FEATURES, LEAST, distances, features_of, program_features, spread_of
-from cost_model.corpus.rewrites import REWRITES
+from cost_model.corpus.hls.distance import FEATURES, LEAST, distances, features_of, program_features, spread_of
+from cost_model.corpus.hls.rewrites import REWRITES
 from frontends.c_kernel import parse_kernel
+from tests.cases_hls import DOT, scale_source
 from tests.cost_model.corpus.kernels import TWISTED
-from tests.hls_data import DOT, scale_source
 
 SOURCES = [DOT, TWISTED, scale_source(), scale_source(512), scale_source(64).replace("* 3.0", "* 3.0 + in[i][0]")]
 

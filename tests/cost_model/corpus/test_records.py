@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cost_model.corpus.augment import augmented
-from cost_model.corpus.likeness import likenesses
-from cost_model.corpus.records import ESTIMATE, Corpus, Forbidden, Record, forbidden_of, gather, refuse
+from cost_model.corpus.hls.augment import augmented
+from cost_model.corpus.hls.fingerprint import likenesses
+from cost_model.corpus.hls.records import ESTIMATE, Corpus, Forbidden, Record, forbidden_of, gather, refuse
 from cost_model.corpus.split import Split
 from design.errors import InputError
 from frontends.c_kernel import parse_kernel
-from frontends.hls_results import read_results
-from tests.hls_data import DOT, dot_designs, packed, scale_designs, scale_source, usual, write_data
+from frontends.hls_results.tables import read_results
+from tests.cases_hls import DOT, dot_designs, packed, scale_designs, scale_source, usual, write_data
 
 DOTLESS = Split(("dot",), "for the test")
 RENAMED = DOT.replace("sum", "total").replace("left", "a").replace("right", "b").replace("dot", "product")

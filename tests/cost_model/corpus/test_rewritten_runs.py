@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cost_model.corpus.rewrites import REWRITES
+from cost_model.corpus.hls.rewrites import REWRITES
 from frontends.c_kernel import parse_kernel
 from tests.cost_model.corpus.kernels import KERNELS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from design.hls import COARSE, FLATTEN, TARGETS, batch_of, hls_schema
+from design.hls.design import COARSE, FLATTEN, TARGETS, batch_of, hls_schema
 from dse.studies.hls.listing import marked_lines
 from dse.studies.hls.loops import INSIDE, filled_in, loop_states
 from frontends.c_kernel import parse_kernel

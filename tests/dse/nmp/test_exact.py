@@ -16,11 +16,14 @@ from hypothesis import assume, event, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cost_model.technology import Constants, read_technology
+from cost_model.nmp.buffered import BufferedEvaluator
+from cost_model.nmp.evaluator import NmpEvaluator
+from cost_model.nmp.roofline import RooflineEvaluator
+from cost_model.nmp.technology import Constants, read_technology
 from design.core import Batch, Objective, Status
-from design.device import HardwareSpace, Platform, Processors
-from design.nmp import HARDWARE
-from design.workload import PROJECTION, Gemm, Operator, Workload, once
+from design.nmp.design import HARDWARE
+from design.nmp.device import HardwareSpace, Platform, Processors
+from design.nmp.workload import PROJECTION, Gemm, Operator, Workload, once
 from dse.spaces.nmp import NmpSpace
 from dse.studies.nmp.exact.exhaustive import Exhaustive, TooMany
 from dse.studies.nmp.exact.fill import fill
@@ -32,9 +35,6 @@ from dse.studies.nmp.exact.realise import Realiser
 from dse.studies.nmp.exact.relaxation import CountedPlan, Relaxation
 from dse.studies.nmp.exact.sets import OperatorSets
 from dse.studies.nmp.exact.tables import Tables, operator_tables
-from evaluators.buffered import BufferedEvaluator
-from evaluators.nmp_design import NmpEvaluator
-from evaluators.roofline import RooflineEvaluator
 from tests.cases import PROCESSORS, ROOT, Case, cases, designs_of, examples, hardware, model_workload, nmp_space
 
 METRICS = tuple(PHASES)

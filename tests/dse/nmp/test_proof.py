@@ -9,24 +9,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cost_model.operator_model import OperatorCost, OperatorModel
-from cost_model.roofline import NmpRoofline, NpuRoofline
+from cost_model.nmp.evaluator import NmpEvaluator
+from cost_model.nmp.operators.base import OperatorCost, OperatorModel
+from cost_model.nmp.operators.roofline import NmpRoofline, NpuRoofline
+from cost_model.nmp.roofline import RooflineEvaluator
+from design.contracts import Space
 from design.core import Batch, Ints, Objective, Status
-from design.device import Device, HardwareSpace, Processors
-from design.workload import FFN, Gemm, Operator, Workload, once
-from dse.archive import Archive
-from dse.engine import Effort, Search, make_search
-from dse.explore import explore
-from dse.space import Space
-from dse.spaces.fixed import FixedSpace
+from design.nmp.device import Device, HardwareSpace, Processors
+from design.nmp.workload import FFN, Gemm, Operator, Workload, once
+from dse.records.archive import Archive
+from dse.search.engine import Effort, Search, make_search
+from dse.search.explore import explore
 from dse.spaces.nmp import NmpSpace
+from dse.spaces.nmp.fixed import FixedSpace
+from dse.studies.nmp.analysis.proof import Bound, bound_of_run
 from dse.studies.nmp.exact.prove import Proof, prove
 from dse.studies.nmp.exact.search import ExactSearch
-from dse.studies.nmp.proof import Bound, bound_of_run
-from evaluators.nmp_design import NmpEvaluator
-from evaluators.roofline import RooflineEvaluator
 from tests.cases import every_genome
-from tests.dse.small import BUFFERED, EVALUATORS, FAST, LAYER, PLATFORM, ROOFLINE, SLOW, devices, sampled, space_for
+from tests.dse.nmp.small import BUFFERED, EVALUATORS, FAST, LAYER, PLATFORM, ROOFLINE, SLOW, devices, sampled, space_for
 
 LATENCY, DECODE, ENERGY = (Objective(name) for name in ("latency_s", "decode_s", "energy_j"))
 TIGHT = replace(PLATFORM, bank_bytes=16)  # no design has room

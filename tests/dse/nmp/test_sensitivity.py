@@ -7,19 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cost_model.nmp.buffered import BufferedEvaluator
+from cost_model.nmp.evaluator import NmpEvaluator
+from design.contracts import Space
 from design.core import Batch, Objective, Status
-from design.device import HardwareSpace, Processors
-from design.nmp import HARDWARE
-from dse.engine import Effort, make_search
-from dse.explore import explore
-from dse.space import Space
-from dse.spaces.fixed import FixedSpace
-from dse.studies.nmp import sensitivity
+from design.nmp.design import HARDWARE
+from design.nmp.device import HardwareSpace, Processors
+from dse.search.engine import Effort, make_search
+from dse.search.explore import explore
+from dse.spaces.nmp.fixed import FixedSpace
+from dse.studies.nmp.analysis import sensitivity
+from dse.studies.nmp.analysis.sensitivity import Step, base_metrics, steps
 from dse.studies.nmp.exact.prove import prove
-from dse.studies.nmp.sensitivity import Step, base_metrics, steps
-from evaluators.buffered import BufferedEvaluator
-from evaluators.nmp_design import NmpEvaluator
-from tests.dse.small import BUFFERED, CONSTANTS, FAST, LAYER, PLATFORM, ROOFLINE, devices, sampled, space_for
+from tests.dse.nmp.small import BUFFERED, CONSTANTS, FAST, LAYER, PLATFORM, ROOFLINE, devices, sampled, space_for
 
 LATENCY, ENERGY = Objective("latency_s"), Objective("energy_j")
 BUFFERS = ("input_kb", "weight_kb", "output_kb")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from cost_model.nmp.evaluator import NmpEvaluator
 from design.core import Batch, Evaluation, Floats
-from design.workload import Workload
-from evaluators.nmp_design import NmpEvaluator
+from design.nmp.workload import Workload
 
 ROUNDS = 200
 DEAR = 100.0  # what a byte without room counts, in mean seconds a stored byte

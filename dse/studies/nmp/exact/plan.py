@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from design.core import Batch, Schema
-from design.workload import Workload
+from design.nmp.workload import Workload
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cost_model.nmp.evaluator import NmpEvaluator
 from design.core import Batch, Objective, Status
 from dse.spaces.nmp import NmpSpace
 from dse.studies.nmp.exact.exhaustive import Exhaustive, TooMany
@@ -18,7 +19,6 @@ from dse.studies.nmp.exact.realise import Realiser
 from dse.studies.nmp.exact.relaxation import CountedPlan, Relaxation
 from dse.studies.nmp.exact.sets import OperatorSets
 from dse.studies.nmp.exact.tables import NEVER_S, Tables, operator_tables
-from evaluators.nmp_design import NmpEvaluator
 
 PHASES = {"latency_s": (True, True), "prefill_s": (True, False), "decode_s": (False, True)}
 MOST_DOWNSETS = 300  # beyond which the recursion takes too long

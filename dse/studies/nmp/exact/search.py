@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from cost_model.operator_model import Ordered
+from cost_model.nmp.evaluator import NmpEvaluator
+from cost_model.nmp.layer_latency import Columns
+from cost_model.nmp.operators.base import Ordered
 from design.core import Batch, Floats, Genomes, Rows, Status, key_bytes
-from design.nmp import HARDWARE
-from dse.propose import Candidates
+from design.nmp.design import HARDWARE
+from dse.search.propose import Candidates
 from dse.spaces.nmp import NmpSpace
 from dse.studies.nmp.exact.prove import prove
-from evaluators.layer import Columns
-from evaluators.nmp_design import NmpEvaluator
 
 BUFFERS = slice(2, 5)  # genes of the buffers among those of the hardware
 

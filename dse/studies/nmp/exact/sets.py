@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from design.workload import Workload
+from design.nmp.workload import Workload
 
 
 class OperatorSets:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cost_model.nmp.evaluator import NmpEvaluator
 from design.core import Floats
-from evaluators.nmp_design import NmpEvaluator
 
 NEVER_S = 1e200  # seconds of what cannot be
 

@@ -1,0 +1,51 @@
+"""From a trained model's file to a predictor: the shipped file, or a user's. PyTorch is needed only for that."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cost_model.surrogates.conformal.store import read_prior
+from cost_model.surrogates.conformal.surrogate import ConformalPredictor
+from design.errors import InputError
+
+if TYPE_CHECKING:
+    from cost_model.surrogates.lm.surrogate import LmPredictor
+    from cost_model.surrogates.transformer_h.surrogate import TransformerHPredictor
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+LANGUAGE_MODEL = CONFIG / "lm" / "tiny.safetensors"
+TRANSFORMER_H = CONFIG / "transformer_h" / "model.safetensors"
+
+
+def language_model(path: str | None, base: str | None = None) -> LmPredictor:
+    """Of a checkpoint that `--execution-type train` wrote; None: the shipped one. `base` is the folder of the model
+    that it was trained on, where it does not hold it. Raises InputError for a file that is not of this kind, another
+    base, and where PyTorch is not installed."""
+    _need_torch("lm")
+    from cost_model.surrogates.lm.checkpoint import load
+    from cost_model.surrogates.lm.surrogate import LmPredictor
+
+    return LmPredictor(load(LANGUAGE_MODEL if path is None else Path(path), base))
+
+
+def with_intervals(model: LmPredictor, path: str | None) -> ConformalPredictor:
+    """The model with intervals that hold what they promise: by labels and by the prior that stands beside its
+    checkpoint, as NAME.prior.json beside NAME.safetensors, if there is one. Raises InputError for a damaged prior."""
+    beside = (LANGUAGE_MODEL if path is None else Path(path)).with_suffix(".prior.json")
+    return ConformalPredictor(model, read_prior(beside) if beside.exists() else None, normalised=True)
+
+
+def transformer_h(path: str | None) -> TransformerHPredictor:
+    """Of weights that `python -m cost_model.surrogates.transformer_h.train` wrote; None: the shipped ones. Raises as
+    above."""
+    _need_torch("transformer-h")
+    from cost_model.surrogates.transformer_h.surrogate import TransformerHPredictor
+
+    return TransformerHPredictor.read(TRANSFORMER_H if path is None else Path(path))
+
+
+def _need_torch(name: str) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise InputError("--evaluator", f"{name} needs PyTorch", "pip install -r requirements.txt")

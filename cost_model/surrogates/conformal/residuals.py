@@ -1,0 +1,112 @@
+"""How far a predictor lies off: on the labels of a kernel, each judged by who was not shown it, and on other designs.
+
+Residuals are truth less prediction in y (`scoring/figures.py`), with two refinements. Tools leave out counts below a
+share of the device, so where a label of a resource is 0, a truth of 0 is as far off as the prediction lies above that
+share. And where a predictor is less sure of some designs of a kernel than of others, residuals count in proportion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cost_model.surrogates.conformal.predictive_spread import difficulty, relative
+from cost_model.surrogates.predictor import METRICS, Labelled, Predictor
+from design.contracts import Evaluator
+from design.core import Evaluation, Floats, Rows
+from design.hls.design import Target
+from design.hls.loop_nest import Kernel
+from design.metrics import target as y_of
+
+FOLDS = 5  # at most; of fewer labels each is a fold
+
+
+@dataclass(frozen=True)
+class Terms:
+    """In what terms residuals of a kernel are told: by resource the `least` count that its tool reports, where it
+    leaves out smaller ones, and by metric the `usual` spread of a predictor that says how unsure it is (absent where
+    all designs are alike)."""
+
+    least: Mapping[str, float] = field(default_factory=dict)
+    usual: Mapping[str, float] = field(default_factory=dict)
+
+    def weight(self, answer: Evaluation, metric: str) -> Floats:
+        """(n,) how much further off than usual a design may be."""
+        if metric not in self.usual:
+            return np.ones(len(answer))
+        return relative(difficulty(answer, metric), self.usual[metric])
+
+
+PLAIN = Terms()
+
+
+def least_reported(labels: Labelled, target: Target) -> dict[str, float]:
+    """Of resources with a label of 0, the least count that the tool would not have left out."""
+    device = target.device
+    return {name: device.reported * has for name, has in device.resources.items() if (labels.truth[name] == 0).any()}
+
+
+def residuals_of(evaluator: Evaluator, designs: Labelled, terms: Terms, seed: int) -> dict[str, Floats]:
+    """By metric (n,), in y; NaN where truth or prediction is unknown."""
+    answer = evaluator.evaluate(designs.batch, seed=seed)
+    return {metric: _residual(answer, metric, designs.truth[metric], terms) for metric in METRICS}
+
+
+def _residual(answer: Evaluation, metric: str, truth: Floats, terms: Terms) -> Floats:
+    if metric not in answer.metrics:
+        return np.full(len(answer), np.nan)
+    said = y_of(metric, answer.metrics[metric])
+    off = y_of(metric, truth) - said
+    if metric in terms.least:
+        above = y_of(metric, np.array([terms.least[metric]])) - said
+        off = np.where(truth == 0, np.minimum(above, 0.0), off)
+    found: Floats = off / terms.weight(answer, metric)
+    return found
+
+
+def left_out(
+    inner: Predictor,
+    kernel: Kernel,
+    target: Target,
+    labels: Labelled | None,
+    seed: int,
+    normalised: bool = False,
+    folds: int = FOLDS,
+) -> tuple[dict[str, Floats], Terms]:
+    """Residuals of labels by metric, (m,), each by a predictor adapted to the labels of the other folds, and their
+    terms. Labels without an answer are left out, and all of them if there is but one."""
+    count = 0 if labels is None else len(labels)
+    if labels is None or count < 2:
+        return dict.fromkeys(METRICS, np.empty(0)), PLAIN
+    folds = min(folds, count)
+    place = np.random.default_rng(seed).permutation(count) % folds
+    pieces = []
+    for number in range(folds):
+        evaluator = inner.fitted(kernel, target, some(labels, np.flatnonzero(place != number)), seed)
+        designs = some(labels, np.flatnonzero(place == number))
+        pieces.append((designs, evaluator.evaluate(designs.batch, seed=seed)))
+    terms = Terms(least_reported(labels, target), _usual([answer for _, answer in pieces]) if normalised else {})
+    found = {}
+    for metric in METRICS:
+        parts = [_residual(answer, metric, designs.truth[metric], terms) for designs, answer in pieces]
+        values = np.concatenate(parts)
+        found[metric] = values[np.isfinite(values)]
+    return found, terms
+
+
+def _usual(answers: list[Evaluation]) -> dict[str, float]:
+    """By metric the median spread, where there is one."""
+    found = {}
+    for metric in METRICS:
+        spreads = np.concatenate([difficulty(answer, metric) for answer in answers])
+        if np.median(spreads) > 0:
+            found[metric] = float(np.median(spreads))
+    return found
+
+
+def some(labels: Labelled, rows: Rows) -> Labelled:
+    """The labels of the given rows."""
+    truth = {metric: values[rows] for metric, values in labels.truth.items()}
+    return Labelled(labels.batch.take(rows), truth, labels.valid[rows])

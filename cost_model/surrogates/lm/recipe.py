@@ -1,0 +1,125 @@
+"""How a model is made, from one file: sizes, number codec, loss, stages. Same recipe and data, same model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cost_model.numbers import Codec, PlainDigits, Scientific
+from cost_model.surrogates.lm.backbones.tiny import TinyConfig
+from cost_model.views.hls.design import METRICS as ESTIMATED
+from design.errors import InputError
+
+LARGEST = 2**20  # bytes of a recipe
+MORE = ("power", "area")  # metrics that are told without an estimate
+COUNTS = (0, 15)  # exponents of ten of answers as they are
+RATIOS = (0, 6)  # of those relative to the estimate, of which ONE is 1
+
+
+class Recipe(BaseModel):
+    """What a recipe's file may hold; what it leaves out is as here.
+
+    `answers` are told relative to the estimate in the prompt, or absolute; `centred` ones in training as if the
+    estimate were right on most designs of each kernel, so that what directives do is learned and not how far off it is
+    on a kernel that no other kernel is like. `metrics` are what is answered, first those that have an estimate, then
+    those that data may have beside them (`power` in W, `area` in mm2), which are told by the 3,000th part. `codec` with
+    `digits`; `spread` of the distance-aware loss in decades (0: cross-entropy). `number_steps` teach on made-up numbers
+    what digits are worth and that estimates are about right, then `steps` the results: of `kernels` a step `designs`
+    with cycles and `unfinished` without, behind up to `shots` designs whose answers are shown. Each kernel is there in
+    its own words and in those of so many `variants` (`cost_model/corpus/hls/augment.py`). The learning rate warms up
+    over `warmup` steps and falls to a tenth along a cosine. Every `check` steps whole families that are held back for
+    it (`validation`) are scored, and the best state is kept; after `patience` checks without a better one training
+    stops. `resources` and `validity` weigh those answers against cycles.
+
+    `backbone` is `tiny`, with `width`, `layers`, `heads` and `dropout`; or a causal language model that is there
+    already, `smollm2` or the one that --base-model names (`base`), whose weights stay as they are: beside it a
+    low-rank change of `lora_rank` is trained, scaled by `lora_alpha` / `lora_rank`, with `lora_dropout`. Each
+    backbone reads its own fields only.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    backbone: Literal["tiny", "smollm2", "base"] = "tiny"
+    width: int = Field(128, ge=16, le=1024)
+    layers: int = Field(4, ge=1, le=32)
+    heads: int = Field(4, ge=1, le=32)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    lora_rank: int = Field(8, ge=1, le=1024)
+    lora_alpha: float = Field(16.0, gt=0, le=4096)
+    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    context: int = Field(4096, ge=256, le=2**17)
+    answers: Literal["relative", "absolute"] = "relative"
+    centred: bool = True
+    metrics: list[str] = Field(default_factory=lambda: list(ESTIMATED))
+    codec: Literal["scientific", "plain"] = "scientific"
+    digits: int = Field(3, ge=1, le=15)
+    spread: float = Field(0.05, ge=0, le=2)
+    number_steps: int = Field(1000, ge=0, le=10**6)
+    steps: int = Field(600, ge=0, le=10**6)
+    warmup: int = Field(50, ge=0, le=10**6)
+    number_rate: float = Field(0.002, gt=0, le=1)
+    rate: float = Field(0.0007, gt=0, le=1)
+    weight_decay: float = Field(0.1, ge=0, le=10)
+    variants: int = Field(0, ge=0, le=64)
+    designs: int = Field(48, ge=1, le=4096)
+    unfinished: int = Field(8, ge=0, le=4096)
+    shots: int = Field(0, ge=0, le=256)
+    kernels: int = Field(2, ge=1, le=64)
+    resources: float = Field(0.3, ge=0, le=100)
+    validity: float = Field(0.3, ge=0, le=100)
+    check: int = Field(100, ge=1, le=10**6)
+    patience: int = Field(5, ge=1, le=10**6)
+    seed: int = Field(0, ge=0, le=2**63 - 1)
+    validation: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> Recipe:
+        if self.backbone == "tiny" and self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} is no multiple of twice the {self.heads} heads")
+        more = self.metrics[len(ESTIMATED) :]
+        if tuple(self.metrics[: len(ESTIMATED)]) != ESTIMATED or len(set(more)) < len(more) or not {*more} <= {*MORE}:
+            raise ValueError(f"metrics are not {', '.join(ESTIMATED)} and then any of {', '.join(MORE)}")
+        return self
+
+    @property
+    def centres(self) -> bool:
+        """Whether training leaves a kernel's usual error out."""
+        return self.centred and self.answers == "relative"
+
+    @property
+    def sizes(self) -> TinyConfig:
+        """Of backbone `tiny`."""
+        return TinyConfig(self.width, self.layers, self.heads, self.dropout, self.context)
+
+    def make_codec(self) -> Codec:
+        """The codec that answers are written in."""
+        if self.codec == "plain":
+            return PlainDigits(self.digits)
+        return Scientific(self.digits, signed=False, exponents=RATIOS if self.answers == "relative" else COUNTS)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """A recipe from a JSON file. Raises InputError naming file and field."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            entry = json.loads(file.read(LARGEST))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError.unreadable(str(path), error, "a recipe as JSON") from None
+    except (ValueError, RecursionError):
+        raise InputError(str(path), "is not JSON", "a recipe, such as config/lm/tiny.json") from None
+    return recipe_of(entry, str(path))
+
+
+def recipe_of(entry: Mapping[str, Any], where: str) -> Recipe:
+    """A recipe from what JSON holds. Raises InputError naming the field."""
+    try:
+        return Recipe.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "recipe"
+        expected = f"one of {', '.join(Recipe.model_fields)}" if first["type"] == "extra_forbidden" else "such a value"
+        raise InputError(f"{where}, field '{name}'", first["msg"][:160], expected) from None

@@ -1,0 +1,375 @@
+"""Decisions of the active loop on made-up landscapes: each design once, the same again, what a perfect model finds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from moocore import is_nondominated
+
+import dse.active.candidate_pool
+import dse.active.policy
+from design.contracts import Space
+from design.core import Batch, Evaluation, Objective, Status, key_bytes
+from design.hls.design import TARGETS
+from dse.active.candidate_pool import Pool
+from dse.active.policy import ActiveSearch, Plan, Wish
+from dse.search.engine import Effort
+from dse.spaces.hls import HlsSpace
+from dse.spaces.listed import ListedSpace
+from tests.dse.active.made_up import (
+    OBJECTIVES,
+    Learner,
+    Says,
+    answer,
+    costs,
+    endless,
+    failing,
+    guessing,
+    hopeless,
+    perfect,
+    truth,
+    unknown,
+    unsound,
+)
+from tests.evaluators.truth.small_kernel import designs
+from tests.small_kernels import TINY
+
+SPACE = ListedSpace(designs())
+FORMULAS = [perfect, guessing, endless, unknown, failing, hopeless]
+Formula = Callable[[Batch, int], Evaluation]
+USUAL = Plan()
+Event = tuple[str, Wish]  # "wish" or "hear"
+
+
+def search_by(formula: Formula, plan: Plan = USUAL, seed: int = 0, space: Space = SPACE) -> ActiveSearch:
+    """Over all 72 designs."""
+    return ActiveSearch(space, Learner(formula), OBJECTIVES, Effort(20, 10, 0.8, seed), plan)
+
+
+def told(search: ActiveSearch, wish: Wish) -> None:
+    """The truth's word on a wish."""
+    search.hear(wish.key, wish.batch, truth(wish.batch, 0))
+
+
+def played(search: ActiveSearch, together: int = 1, most: int = 1000) -> list[Event]:
+    """Up to `together` designs on their way at once; those that are heard of next are drawn by lot. `most` wishes."""
+    rng, running, events, wishes = np.random.default_rng(3), list[Wish](), list[Event](), 0
+    while True:
+        while len(running) < together and wishes < most and (wish := search.wish()) is not None:
+            wishes += 1
+            running.append(wish)
+            events.append(("wish", wish))
+        if not running:
+            return events
+        events.append(("hear", running.pop(int(rng.integers(len(running))))))
+        told(search, events[-1][1])
+
+
+def wished(events: list[Event]) -> list[Wish]:
+    """In their order."""
+    return [wish for what, wish in events if what == "wish"]
+
+
+@pytest.mark.parametrize("plan", [Plan(), Plan(first=9, every=4), Plan(every=0)], ids=["usual", "first", "never"])
+@pytest.mark.parametrize("together", [1, 3])
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_every_design_once(formula: Formula, together: int, plan: Plan) -> None:
+    """Whatever the model says: no design twice, nor while it is on its way, until all are bought; then it ends."""
+    search = search_by(formula, plan)
+    wishes = wished(played(search, together))
+    assert len({wish.key for wish in wishes}) == len(wishes) == SPACE.size == search.labels
+    assert search.ended == "no new designs to buy" and search.wish() is None
+    for wish in wishes:
+        assert key_bytes(SPACE.schema.key(wish.batch)) == [wish.key]
+        assert key_bytes(SPACE.schema.key(SPACE.decode(wish.genome))) == [wish.key]
+        assert json.loads(json.dumps(dict(wish.why), allow_nan=False)) == wish.why
+
+
+def test_waiting_is_no_end() -> None:
+    """Where all that is left is on its way there is nothing to wish for, and more may come."""
+    search = search_by(guessing, space=ListedSpace(designs(3)))
+    wishes = [search.wish() for _ in range(3)]
+    assert search.wish() is None and search.ended is None
+    for wish in wishes:
+        assert wish is not None
+        told(search, wish)
+    assert search.wish() is None and search.ended is not None
+
+
+@pytest.mark.parametrize("together", [1, 4])
+@pytest.mark.parametrize("plan", [Plan(), Plan(first=12, every=7), Plan(every=0)], ids=["usual", "first", "never"])
+def test_taken_up_anywhere(plan: Plan, together: int) -> None:
+    """A second search that is told what was wished for and heard up to some point goes on as the first did."""
+    events = played(search_by(guessing, plan), together)
+    for begin in range(0, len(events), 17):
+        heard = [wish for what, wish in events[:begin] if what == "hear"]
+        done = {wish.key for wish in heard}
+        second = search_by(guessing, plan)
+        for wish in wished(events[:begin]):
+            if wish.key not in done:
+                second.expect(wish)
+        for wish in heard:
+            told(second, wish)
+        for what, wish in events[begin : begin + 8]:
+            if what == "hear":
+                told(second, wish)
+                continue
+            again = second.wish()
+            assert again is not None and (again.key, again.why) == (wish.key, wish.why), begin
+
+
+def test_the_seed_decides() -> None:
+    """The same wishes from the same seed, others from another: by lot at first, and by the draws of beliefs."""
+    for plan in (Plan(first=6, every=0), Plan(every=0)):
+        one, same, other = (wished(played(search_by(guessing, plan, seed), most=20)) for seed in (0, 0, 1))
+        assert [wish.key for wish in one] == [wish.key for wish in same] != [wish.key for wish in other]
+
+
+@pytest.mark.parametrize("landscape", range(6))
+def test_a_perfect_model_buys_the_front_and_nothing_else(landscape: int) -> None:
+    """In as many wishes as there are points on it, those that are not sound left aside."""
+
+    def knowing(batch: Batch, labels: int) -> Evaluation:
+        valid = np.where(unsound(batch, landscape), 0.0, 1.0)
+        return answer(costs(batch, landscape), np.zeros(len(batch)), "model/k", valid)
+
+    batch = designs()
+    sound = ~unsound(batch, landscape)
+    front = is_nondominated(np.where(sound[:, None], costs(batch, landscape), np.inf)) & sound
+    keys = np.array(key_bytes(batch.schema.key(batch)), dtype=object)
+    search = search_by(knowing)
+    for _ in range(front.sum()):
+        wish = search.wish()
+        assert wish is not None
+        search.hear(wish.key, wish.batch, truth(wish.batch, landscape))
+    assert search._keys == set(keys[front].tolist()) and 3 < front.sum() < 20
+
+
+def test_what_is_unknown_does_not_matter() -> None:
+    """A design of which the model knows nothing changes none of the wishes before it."""
+    (first,) = key_bytes(SPACE.schema.key(designs(1)))
+
+    def silent(batch: Batch, labels: int) -> Evaluation:
+        mute = np.array([key == first for key in key_bytes(batch.schema.key(batch))])
+        status = np.where(mute, Status.FAILED, Status.OK)
+        return answer(costs(batch, 0), status, "model/s", np.where(mute, np.nan, 1.0))
+
+    rest = ListedSpace(designs().take(np.arange(1, 72)))
+    most = (Objective("cycles", -1), Objective("lut", -1))  # what is unknown must not stand for the worst there is
+    searches = [ActiveSearch(s, Learner(silent), most, Effort(20, 10, 0.8, 0), Plan()) for s in (SPACE, rest)]
+    whole, part = (wished(played(search)) for search in searches)
+    assert whole[-1].key == first
+    assert [(w.key, w.why["expected_gain"]) for w in whole[:-1]] == [(w.key, w.why["expected_gain"]) for w in part]
+
+
+@pytest.mark.parametrize("every", [0, 1, 5])
+def test_versions(every: int) -> None:
+    """One each `every` labels, shown all labels up to a round number; none after the first for 0."""
+    search = search_by(guessing, Plan(every=every))
+    renewed = []
+    while (wish := search.wish()) is not None:
+        renewed.append(search.renewed)
+        assert wish.why["labels_before"] == search.labels
+        assert wish.why["version"] == search.version == (search.labels // every if every else 0)
+        told(search, wish)
+    learner = search.learner
+    assert isinstance(learner, Learner)
+    assert learner.shown == (list(range(0, 73, every)) if every else [0])
+    assert np.flatnonzero(renewed).tolist() == (list(range(0, 72, every)) if every else [0])
+    assert search.scored == {"model": 72 * len(learner.shown)}
+
+
+def test_a_late_answer_is_learned_from_once_it_is_there() -> None:
+    """With others on their way a version is shown what came first, in the order in which it came."""
+    search = search_by(guessing, Plan(every=2))
+    wishes = [search.wish() for _ in range(4)]
+    late, *others = [wish for wish in wishes if wish is not None]
+    for wish in others:
+        told(search, wish)
+    assert (after := search.wish()) is not None and after.why["version"] == 1 and after.key != late.key
+    told(search, late)
+    assert (last := search.wish()) is not None and last.why["version"] == 2
+
+
+def test_least_gain_ends_a_search() -> None:
+    """Once a perfect model has the front it expects nothing more, and says so; without a least gain it goes on."""
+    search = search_by(perfect, Plan(every=5, least_gain=0.001))
+    events = played(search)
+    assert search.ended is not None and "0.001 of the hypervolume" in search.ended
+    batch = designs()
+    sound = ~unsound(batch, 0)
+    front = int((is_nondominated(np.where(sound[:, None], costs(batch, 0), np.inf)) & sound).sum())
+    assert front <= len(wished(events)) <= front + 3 * 5 and search.wish() is None
+    assert len(wished(played(search_by(perfect, Plan(every=5))))) == 72
+    nothing = search_by(guessing, Plan(every=5, least_gain=1e9))
+    assert len(wished(played(nothing))) == 15, "the first version has nothing to compare with, two are calm"
+
+
+def test_least_gain_ends_a_search_that_was_taken_up() -> None:
+    """At the same label, wherever that was."""
+    plan = Plan(every=5, least_gain=0.02)
+    wishes = wished(played(search_by(guessing, plan)))
+    assert 15 <= len(wishes) < 72
+    for begin in range(1, len(wishes), 11):
+        second = search_by(guessing, plan)
+        for wish in wishes[:begin]:
+            second.expect(wish)
+        for wish in wishes[:begin]:
+            told(second, wish)
+        assert begin + len(wished(played(second))) == len(wishes), begin
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_only_sound_labels_are_on_the_front(status: Status) -> None:
+    """A label that nothing can beat ends all hope where it is OK; where it is not, it is as if it were not there."""
+    search = search_by(perfect, Plan(every=0))
+    wish = search.wish()
+    assert wish is not None
+    search.hear(wish.key, wish.batch, answer(np.array([[1.0, 1.0]]), np.array([status]), "truth/1"))
+    following = search.wish()
+    assert following is not None
+    assert (following.why["expected_gain"] is None) == (status is not Status.OK)
+    assert (search.promising() is None) == (status is Status.OK)
+
+
+def test_promising_designs() -> None:
+    """Those that were not bought and that neither each other nor a label dominates, by brute force."""
+    search = search_by(guessing)
+    assert search.promising() is None
+    for _ in range(30):
+        wish = search.wish()
+        assert wish is not None
+        told(search, wish)
+        found = search.promising()
+        expected = brute_force_promising(search)
+        assert (set() if found is None else set(key_bytes(SPACE.schema.key(found[0])))) == expected
+        if found is not None:
+            batch, said, sound = found
+            assert len(batch) == len(said) == len(sound) and (sound >= 0.5).all()
+            assert np.array_equal(said.metrics["cycles"], guessing(batch, search.version * 5).metrics["cycles"])
+    everything = search_by(guessing)
+    played(everything)
+    assert everything.promising() is None
+
+
+def brute_force_promising(search: ActiveSearch) -> set[bytes]:
+    """Of a search whose model is `guessing`."""
+    batch = designs()
+    said, keys = guessing(batch, search.version * 5), key_bytes(batch.schema.key(batch))
+    values = np.stack([said.metrics["cycles"], said.metrics["lut"]], axis=1)
+    bought = truth(batch, 0)
+    labels = [row for row, key in enumerate(keys) if key in search._keys]
+    own = np.stack([bought.metrics["cycles"], bought.metrics["lut"]], axis=1)
+    rivals = [own[row] for row in labels if bought.status[row] == Status.OK]
+    hopes = [
+        r for r in range(72) if r not in labels and said.status[r] == 0 and said.metrics["valid_probability"][r] >= 0.5
+    ]
+    rivals += [values[row] for row in hopes]
+    return {
+        keys[row]
+        for row in hopes
+        if not any((rival <= values[row]).all() and (rival < values[row]).any() for rival in rivals)
+    }
+
+
+# --- pools of spaces too large to be scored as a whole
+
+
+def unlisted() -> HlsSpace:
+    """One gene a directive, of unknown size."""
+    space = HlsSpace(TINY, TARGETS["v20"], most_listed=0)
+    assert space.size is None and space.designs == 28
+    return space
+
+
+def test_a_pool_grows_by_designs_that_are_new() -> None:
+    """Each is there once, is scored once by a version, and believed as the version says."""
+    space = unlisted()
+    pool = Pool(space, OBJECTIVES, 0)
+    model, sizes = Says(0, lambda batch: guessing(batch, 0)), []
+    for seed in range(4):
+        pool.widen(model, Effort(6, 3, 0.5, seed), 2, pool.genomes[:0])
+        sizes.append(len(pool))
+        check_pool(pool, model)
+        assert len(model.asked) == len(set(model.asked)) == len(pool)
+    assert 0 < sizes[0] < sizes[-1] <= space.designs
+    kept = np.arange(len(pool)) % 3 == 0
+    other = Says(1, lambda batch: guessing(batch, 1))
+    before = [key for key, keep in zip(pool.keys, kept, strict=True) if keep]
+    pool.rescored(other, kept)
+    assert pool.keys == before and other.asked == before
+    check_pool(pool, other)
+    pool.widen(other, Effort(6, 3, 0.5, 9), 5, pool.genomes[:2])
+    assert pool.keys[: len(before)] == before and len(other.asked) == len(set(other.asked)) == len(pool)
+    check_pool(pool, other)
+
+
+def check_pool(pool: Pool, model: Says) -> None:
+    """Its parts are of the same designs, in one order."""
+    assert pool.answers is not None and pool.belief is not None
+    assert pool.keys == key_bytes(pool.space.schema.key(pool.batch)) and len(set(pool.keys)) == len(pool)
+    assert pool.keys == key_bytes(pool.space.schema.key(pool.space.decode(pool.genomes)))
+    assert [pool.row(key) for key in pool.keys] == list(range(len(pool))) and pool.row(b"?" * 16) is None
+    fresh = Says(0, model._formula).evaluate(pool.batch, seed=0)
+    np.testing.assert_array_equal(pool.answers.metrics["cycles"], fresh.metrics["cycles"])
+    known = np.isfinite(fresh.metrics["cycles"])
+    middle = np.median(pool.belief.draws[known, :, 0], axis=1)
+    assert np.abs(middle - np.log2(fresh.metrics["cycles"][known])).max() < 2.5
+    assert not pool.belief.sound[~known].any() and (pool.belief.sound[known] > 0).all()
+
+
+def test_a_search_of_an_unlisted_space() -> None:
+    """Wishes for no design twice, and for nothing that the space does not have; the same again from the same seed."""
+    space = unlisted()
+    plan = Plan(every=3, generations=3)
+    first, second = (wished(played(search_by(guessing, plan, space=space), together=2)) for _ in range(2))
+    assert [wish.key for wish in first] == [wish.key for wish in second]
+    assert len({wish.key for wish in first}) == len(first) > space.designs * 0.8
+
+
+def test_what_a_pool_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that was bought or is on its way, and at most so many others, before it grows anew."""
+    monkeypatch.setattr(dse.active.policy, "MOST_KEPT", 12)
+    monkeypatch.setattr(dse.active.candidate_pool, "WHOLE", 10)
+    search = search_by(guessing, Plan(every=4, generations=2), space=SPACE)
+    new = 2 * search.effort.population
+    running: list[Wish] = []
+    while (wish := search.wish()) is not None and search.labels < 40:
+        assert not search.pool.whole
+        bought = {one.key for one in running} | search._keys
+        assert bought <= set(search.pool.keys)
+        assert len(search.pool) <= 12 + new + len(bought)
+        running.append(wish)
+        if len(running) > 2:
+            told(search, running.pop(0))
+    assert search.labels > 20
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_any_model_widens_a_pool(formula: Formula, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that knows nothing, and one that says that nothing can be."""
+    monkeypatch.setattr(dse.active.candidate_pool, "WHOLE", 10)
+    wishes = wished(played(search_by(formula, Plan(every=4, generations=3)), most=40))
+    assert len({wish.key for wish in wishes}) == len(wishes) == 40
+
+
+def test_unlike() -> None:
+    """A design is like itself, is as unlike several as all of them one by one, and at least as unlike the nearest; what
+    is believed of a design counts as much as what it is."""
+    search = search_by(perfect)
+    assert search.wish() is not None
+    pool, rows = search.pool, np.arange(20)
+    keys = pool.keys[3:6]
+    each = np.array([pool.unlike(rows, [key]) for key in keys])
+    assert (np.diagonal(each[:, 3:6]) == 0).all() and (each[:, 10:] > 0).all()
+    np.testing.assert_allclose(pool.unlike(rows, keys), each.prod(axis=0))
+    np.testing.assert_allclose(pool.unlike(rows, keys, nearest=True), each.min(axis=0))
+    assert pool.belief is not None
+    nearer = replace(pool.belief, middle=np.zeros_like(pool.belief.middle))
+    pool.belief = nearer
+    assert (pool.unlike(rows, [keys[0]]) <= each[0]).all() and (pool.unlike(rows, [keys[0]]) < each[0]).any()
+    assert (pool.unlike(rows, []) == 1).all() and (pool.unlike(rows, [b"nobody"]) == 1).all()
