@@ -70,6 +70,7 @@ METRICS: dict[str, Metric] = {
 }
 UNKNOWN = Metric("")
 CYCLES = "cycles"
+VALID = "valid_probability"  # that a design counts at all, where an evaluator knows it
 
 
 def metric_of(name: str) -> Metric:
