@@ -2,10 +2,10 @@
 
 One loop, five nouns. A `Task` is what is designed for. A `Space` says which candidates exist. An `Evaluator` says what
 a candidate costs. A `Surrogate` is a learned way of knowing that: conditioned on a `Dataset` of the task it is an
-evaluator like any other. A `Truth` is an evaluator that costs something to ask. A `View` is how a learner sees a domain,
-an `Acquisition` says which design to ask a truth about next. Nothing here knows a domain; whatever keeps these contracts
-is searched, stored, resumed, exported, scored and drawn by the same code. The suites in `design/conformance/` hold an
-implementation to them.
+evaluator like any other. A `Truth` is an evaluator that costs something to ask. A `View` is how a learner sees a
+domain, an `Acquisition` says which design to ask a truth about next. Nothing here knows a domain; whatever keeps these
+contracts is searched, stored, resumed, exported, scored and drawn by the same code. The suites in `design/conformance/`
+hold an implementation to them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Task(Protocol):
     """What is designed for: a workload on a platform, a kernel for a tool, a program on a CPU.
 
     `digest` is of all that decides what a design costs; tasks of one `family` are variants of one another. Splits and
-    leak checks go by family and by `fingerprints`: all hashes that the task, or a copy of it under other names, is known
-    by, the digest first. `schema` is that of its designs, `metrics` are what a truth may measure of them.
+    leak checks go by family and by `fingerprints`: all hashes that the task, or a copy of it under other names, is
+    known by, the digest first. `schema` is that of its designs, `metrics` are what a truth may measure of them.
     """
 
     @property
