@@ -93,7 +93,7 @@ def dispatch(given: dict[str, tuple[str, str]], runs: list[str]) -> int:
         found, expected = f"{len(runs)} directories with --execution-type {kind}", "two with compare, none otherwise"
         raise InputError("command line", found, expected)
     if kind == "parse":
-        from dse.studies.nmp.models.parse import parse_as
+        from dse.commands.parse import parse_as
 
         return parse_as(settings)
     if kind == "dse":
@@ -122,7 +122,7 @@ def dispatch(given: dict[str, tuple[str, str]], runs: list[str]) -> int:
 def explore_designs(given: dict[str, tuple[str, str]], settings: Settings, folder: Path) -> int:
     """Run a search, or go on with one; or a search for each use of a sweep."""
     if settings["sweep"] is not None:
-        from dse.studies.nmp.sweep import sweep_as
+        from dse.commands.sweep import sweep_as
 
         return sweep_as(given, settings, folder)
 

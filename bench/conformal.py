@@ -14,14 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from cost_model.surrogates.predictor import METRICS, Labelled, Predictor
 
-from cost_model.corpus.hls.label_draws import why_skipped
-from cost_model.corpus.hls.leaks import apart
+from cost_model.corpus.label_draws import why_skipped
+from cost_model.corpus.leaks import apart
 from cost_model.corpus.split import read_split
 from cost_model.hls.estimate import EstimatePredictor
 from cost_model.surrogates.conformal.fit_prior import COUNTS, Lesson, lesson, prior_of
 from cost_model.surrogates.conformal.surrogate import ConformalPredictor
-from cost_model.surrogates.predictor import METRICS, Labelled, Predictor
 from cost_model.surrogates.tables.transfer import baselines
 from design.contracts import Evaluator
 from design.core import key_bytes

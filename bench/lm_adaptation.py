@@ -18,16 +18,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from cost_model.surrogates.predictor import Labelled, Predictor
 
 from bench.lm_folds import parts_of, some
-from cost_model.corpus.hls.label_draws import why_skipped
 from cost_model.corpus.hls.records import gather
+from cost_model.corpus.label_draws import why_skipped
 from cost_model.hls.store import Fitted, read_fitted
 from cost_model.surrogates.lm.checkpoint import Checkpoint, load
 from cost_model.surrogates.lm.examples import Examples
 from cost_model.surrogates.lm.surrogate import LmEvaluator, LmPredictor
 from cost_model.surrogates.lm.training import Trainer, lesson
-from cost_model.surrogates.predictor import Labelled, Predictor
 from cost_model.views.hls.design import METRICS
 from design.hls.design import TARGETS, Target
 from design.hls.loop_nest import Kernel

@@ -15,10 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from cost_model.surrogates.predictor import Predictor
 
 from bench.transformer_h_folds import RESOURCES, row
-from cost_model.corpus.hls.label_draws import why_skipped, with_cycles
 from cost_model.corpus.hls.records import Corpus, gather
+from cost_model.corpus.label_draws import answered_rows, why_skipped
 from cost_model.hls.estimate import EstimatePredictor
 from cost_model.hls.store import Fitted, read_fitted
 from cost_model.surrogates.conformal.fit_prior import COUNTS, Lesson, prior_of
@@ -29,7 +30,6 @@ from cost_model.surrogates.lm.checkpoint import Checkpoint, Learned, load, save
 from cost_model.surrogates.lm.recipe import Recipe, read_recipe
 from cost_model.surrogates.lm.surrogate import LmPredictor
 from cost_model.surrogates.lm.training import Trainer, lessons_of
-from cost_model.surrogates.predictor import Predictor
 from design.hls.design import TARGETS
 from evaluators.scoring.protocol import KernelScore, score_kernel
 from frontends.hls_results.tables import KernelTable
@@ -61,9 +61,9 @@ def trained(recipe: Recipe, corpus: Corpus, held: frozenset[str], fitted: dict[s
 
 def some(table: KernelTable) -> KernelTable:
     """At most MOST designs, with cycles or without in the proportion of the table."""
-    if len(with_cycles(table)) <= MOST:
+    if len(answered_rows(table)) <= MOST:
         return table
-    share = MOST / len(with_cycles(table))
+    share = MOST / len(answered_rows(table))
     rows = np.random.default_rng(0).permutation(len(table))[: round(share * len(table))]
     return table.take(np.sort(rows))
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.lm_folds import parts_of, some, trained
-from cost_model.corpus.hls.label_draws import label_rows, truth_of, why_skipped, with_cycles
 from cost_model.corpus.hls.records import gather
+from cost_model.corpus.label_draws import answered_rows, label_rows, truth_of, why_skipped
 from cost_model.hls.estimate import EstimatePredictor
 from cost_model.hls.store import read_fitted
 from cost_model.surrogates.conformal.store import read_prior
@@ -56,7 +56,7 @@ def main() -> None:
                 continue
             chosen = label_rows(table, count, given.seed)
             labels = truth_of(table.take(chosen)) if count else None
-            rest = table.take(np.setdiff1d(with_cycles(table), chosen))
+            rest = table.take(np.setdiff1d(answered_rows(table), chosen))
             model = ConformalPredictor(models[table.family], prior, normalised=True)
             asked = table.kernel, table.target, labels, given.seed
             ours = model.fitted(*asked).evaluate(rest.batch, seed=given.seed)

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
-from cost_model.corpus.hls.label_draws import why_skipped
-from cost_model.hls.estimate import EstimatePredictor
 from cost_model.surrogates.predictor import FittedOn, Predictor
+
+from cost_model.corpus.label_draws import why_skipped
+from cost_model.hls.estimate import EstimatePredictor
 from cost_model.surrogates.tables.models import TREES, fit
 from cost_model.surrogates.tables.training import FEATURES, STARTS, training_rows
 from cost_model.surrogates.tables.transfer import TablePredictor

@@ -297,8 +297,6 @@ class Acquisition(Protocol):
     """Which designs of a pool to ask the truth about next: `posterior` of n of them, `front` (m, objectives) of labels
     as logarithms to minimise, `pending` the posterior of designs that are being labelled."""
 
-    name: str
-
-    def __call__(self, posterior: Any, front: Floats, pending: Any, reference_point: Floats) -> Floats:
+    def __call__(self, posterior: Any, front: Floats, pending: Any, reference_point: Floats, /) -> Floats:
         """(n,) how much each is worth; the largest is asked first."""
         ...

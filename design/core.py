@@ -27,12 +27,14 @@ LEVEL = 0.9  # of the intervals that are stated, unless an evaluation says other
 
 @dataclass(frozen=True)
 class Column:
-    """One decision of a candidate: `width` 0 is one value a row, k > 0 is k values a row."""
+    """One decision of a candidate: `width` 0 is one value a row, k > 0 is k values a row. What varies and is not chosen
+    (an input set, a shape, a traffic) is `given`."""
 
     name: str
     unit: str
     dtype: str
     width: int = 0
+    given: bool = False
 
     @property
     def labels(self) -> tuple[str, ...]:

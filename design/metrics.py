@@ -70,6 +70,10 @@ METRICS: dict[str, Metric] = {
 }
 UNKNOWN = Metric("")
 CYCLES = "cycles"
+RESOURCES = tuple(name for name, metric in METRICS.items() if metric is COUNT)  # what a design takes of a device
+HLS_METRICS = (CYCLES, *RESOURCES)  # what HLS tools report, in the order of tables and models
+NMP_METRICS = ("latency_s", "prefill_s", "decode_s", "energy_j", "area_mm2")  # of a near-memory design, per layer
+UTILISATION = "utilisation"  # the largest share that a design takes of any resource
 VALID = "valid_probability"  # that a design counts at all, where an evaluator knows it
 
 

@@ -271,7 +271,10 @@ OPTIONS = (
     Option(
         "evaluator",
         "auto",
-        choice("auto", "roofline", "buffered", "estimate", "lm", "cascade", "transformer-h", "truth"),
+        choice(
+            *("auto", "roofline", "buffered", "estimate", "lm", "cascade", "transformer-h", "truth"),
+            *("extra-trees", "gaussian-process"),
+        ),
         "what says the cost of a design; auto: of nmp roofline for one objective that it knows, else buffered; of hls "
         "estimate, analytic and of low fidelity; lm: a numeric language model; cascade: lm where it is sure, else "
         "estimate, and --budget runs of --truth that it asks for and learns from; transformer-h: a regressor "
@@ -326,6 +329,7 @@ DEFAULTS = {
     "nmp": {"objectives": "latency_s", "num-generations": "10"},
     "hls": {"objectives": "cycles,utilisation", "num-generations": "100"},
 }
+OF_HLS = ("train", "evaluate", "predict")  # of loop directives unless --space says otherwise
 BY_NAME = {option.name: option for option in OPTIONS}
 # What may change from sitting to sitting of a run: none of it decides what is found, but how far the run goes.
 PER_SITTING = (
@@ -364,9 +368,10 @@ def read_settings(given: Mapping[str, tuple[str, str]]) -> Settings:
 
     A model named by one of type, shape and graph folder settles the other two.
     """
-    space = given["space"][1] if "space" in given else BY_NAME["space"].default
+    kind = given["execution-type"][1] if "execution-type" in given else BY_NAME["execution-type"].default
+    space = given["space"][1] if "space" in given else ("hls" if kind in OF_HLS else BY_NAME["space"].default)
     text = {option.name: option.default or "" for option in OPTIONS} | DEFAULTS.get(space or "", {})
-    text |= {name: said for name, (_, said) in given.items()}
+    text |= {"space": space or ""} | {name: said for name, (_, said) in given.items()}
     where = {option.name: option.flag for option in OPTIONS} | {k: v for k, (v, _) in given.items()}
     if "model-shape" not in given:
         kind = BY_NAME["model-type"].parse(where["model-type"], text["model-type"] or "opt")

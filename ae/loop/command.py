@@ -13,9 +13,10 @@ from ae.loop.table import curves_of, draw, show, summary, write_points
 from cost_model.corpus.split import read_split
 from design.errors import InputError
 from design.hls.design import TARGETS
+from design.hls.task import family_of
 from dse.options import whole
 from dse.records.directory import write_whole
-from frontends.hls_results.tables import family_of, result_names
+from frontends.hls_results.tables import result_names
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -12,15 +12,16 @@ from typing import Any
 
 from ae.job_pool import Piece, work_off
 from ae.loop.race import METHODS, Course, distances, raced
-from cost_model.hls.estimate import EstimatePredictor
+from cost_model.hls.estimate import EstimateSurrogate
 from cost_model.surrogates.checkpoints import language_model, with_intervals
-from cost_model.surrogates.predictor import Predictor
-from cost_model.surrogates.tables.from_scratch import AlonePredictor
+from cost_model.surrogates.tables.from_scratch import TaskOnlySurrogate
 from cost_model.surrogates.tables.task_only import KINDS
+from cost_model.views.hls.view import HlsView
+from design.contracts import Surrogate
 from design.errors import InputError, in_one_line
 from dse.records.directory import write_whole
 from dse.report.repeat import revision
-from evaluators.cascade import CascadePredictor
+from evaluators.cascade import CascadeSurrogate
 from frontends.hls_results.tables import read_results
 
 POINTS = "points"  # a file a point, in the experiment's folder
@@ -49,7 +50,7 @@ class Race:
 
 @dataclass(frozen=True)
 class Leg:
-    """Points that one worker does, one after another: methods that learn with the same predictor, on one kernel."""
+    """Points that one worker does, one after another: methods that learn with the same surrogate, on one kernel."""
 
     race: Race
     kernel: str
@@ -73,21 +74,23 @@ class Leg:
                     yield method, seed
 
 
-def predictor_of(name: str, checkpoint: str | None) -> Predictor | None:
+def surrogate_of(name: str, checkpoint: str | None) -> Surrogate | None:
     """What a method learns with. Raises InputError for an unusable checkpoint, and where PyTorch is not installed."""
+    view = HlsView()
     if name in KINDS:
-        return AlonePredictor(name)
+        return TaskOnlySurrogate(name, view)
     if name == "estimate":
-        return CascadePredictor(None, EstimatePredictor())
+        return CascadeSurrogate(None, EstimateSurrogate(), view)
     if name == "lm":
-        return CascadePredictor(with_intervals(language_model(checkpoint), checkpoint), EstimatePredictor())
+        model = with_intervals(language_model(view, checkpoint), view, checkpoint)
+        return CascadeSurrogate(model, EstimateSurrogate(), view)
     return None
 
 
 def run_race(race: Race, workers: int, say: Callable[[str], None]) -> list[Point]:
     """All points of a race; those that are there already are not done again. A point that goes wrong is left out and
     told of. Raises InputError for a kernel that is not there or has no valid design, and for one whose family the
-    predictor of a method has learned from."""
+    surrogate of a method has learned from."""
     _check(race)
     legs = [leg for leg in _legs(race) if next(leg.left(), None) is not None]
     left = sum(len(list(leg.left())) for leg in legs)
@@ -106,18 +109,18 @@ def run_race(race: Race, workers: int, say: Callable[[str], None]) -> list[Point
 def _check(race: Race) -> None:
     for table in read_results(race.data, race.tool, race.kernels):
         Course.of(table)
-        for name in {METHODS[method].predictor for method in race.methods}:
-            predictor = predictor_of(name, race.checkpoint)
-            if predictor is not None and predictor.fitted_on.saw(table.family, table.kernel.digest):
-                found = f"{table.name} is of a family that {predictor.name} ({name}) has learned from"
+        for name in {METHODS[method].surrogate for method in race.methods}:
+            surrogate = surrogate_of(name, race.checkpoint)
+            if surrogate is not None and surrogate.trained_on.contains(table.task.family, table.task.digest):
+                found = f"{table.task.name} is of a family that {surrogate.name} ({name}) has learned from"
                 raise InputError("--kernels", found, "kernels that no method has seen")
 
 
 def _legs(race: Race) -> list[Leg]:
-    """One for each predictor and kernel."""
-    kinds = {METHODS[method].predictor: None for method in race.methods}
+    """One for each surrogate and kernel."""
+    kinds = {METHODS[method].surrogate: None for method in race.methods}
     return [
-        Leg(race, kernel, tuple(m for m in race.methods if METHODS[m].predictor == kind))
+        Leg(race, kernel, tuple(m for m in race.methods if METHODS[m].surrogate == kind))
         for kind in kinds
         for kernel in race.kernels
     ]
@@ -127,11 +130,11 @@ def _run(leg: Leg) -> list[str]:
     """Do the points of a leg. Returns what went wrong."""
     race, wrong = leg.race, []
     (table,) = read_results(race.data, race.tool, [leg.kernel])
-    course, predictor = Course.of(table), predictor_of(METHODS[leg.methods[0]].predictor, race.checkpoint)
+    course, surrogate = Course.of(table), surrogate_of(METHODS[leg.methods[0]].surrogate, race.checkpoint)
     for method, seed in leg.left():
         began = time.process_time()
         try:
-            rows = raced(course, METHODS[method], seed, race.budget, predictor)
+            rows = raced(course, METHODS[method], seed, race.budget, surrogate)
             adrs, share = distances(course, rows)
         except Exception as error:  # one bad point does not stop the others
             wrong.append(f"{leg.kernel}, {method}, seed {seed}: {in_one_line(error)}")

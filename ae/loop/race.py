@@ -9,20 +9,19 @@ from itertools import islice
 
 import numpy as np
 
-from cost_model.surrogates.predictor import Predictor
+from cost_model.hls.tool_form import recorded_truth
 from cost_model.surrogates.tables.task_only import FOREST, PROCESS
+from design.contracts import Dataset, Surrogate
 from design.core import Evaluation, Floats, Objective, Status
 from design.errors import InputError
-from dse.active.acquisition import hypervolume, reference
-from dse.active.policy import ActiveSearch, Plan
+from dse.active.acquisition import hypervolume, reference_point
+from dse.active.policy import ActivePolicy, Plan
 from dse.active.posterior import logarithms
 from dse.records.archive import objective_values
 from dse.search.engine import Effort, make_search
 from dse.search.explore import tell
 from dse.spaces.listed import ListedSpace
-from dse.studies.hls.learner import HlsLearner
 from evaluators.truth.recorded import Recorded
-from frontends.hls_results.tables import KernelTable
 
 OBJECTIVES = (Objective("cycles", 1), Objective("utilisation", 1))
 FIRST = 10  # random designs that loops without a prior begin with
@@ -35,22 +34,22 @@ class Course:
     """A kernel's recorded designs: the space that all methods search, the tool's word, the objectives (n, 2) of those
     that count (NaN of others), and the true front (m, 2)."""
 
-    table: KernelTable
+    table: Dataset
     space: ListedSpace
     answers: Evaluation
     values: Floats
     front: Floats
 
     @staticmethod
-    def of(table: KernelTable) -> Course:
+    def of(table: Dataset) -> Course:
         """Raises InputError where no design counts."""
-        answers = Recorded(table).evaluate(table.batch, seed=0)
+        answers = Recorded(recorded_truth(table)).evaluate(table.batch, seed=0)
         values = objective_values(answers, OBJECTIVES)
         counts = (answers.status == Status.OK) & np.isfinite(values.sum(axis=1))
         values = np.where(counts[:, None], values, np.nan)
         known = values[np.isfinite(values[:, 0])]
         if not len(known):
-            raise InputError(table.where, "has no valid design with cycles and resources", "another kernel")
+            raise InputError(table.provenance.where, "has no valid design with cycles and resources", "another kernel")
         from moocore import is_nondominated
 
         front = np.unique(known[is_nondominated(known)], axis=0)
@@ -60,12 +59,12 @@ class Course:
 Runs = Iterator[int]  # rows of the table, one a tool run
 
 
-def random_runs(course: Course, seed: int, predictor: Predictor | None) -> Runs:
+def random_runs(course: Course, seed: int, surrogate: Surrogate | None) -> Runs:
     """Any order."""
     yield from np.random.default_rng(seed).permutation(len(course.table)).tolist()
 
 
-def evolved(course: Course, seed: int, predictor: Predictor | None) -> Runs:
+def evolved(course: Course, seed: int, surrogate: Surrogate | None) -> Runs:
     """NSGA-II whose every candidate is a tool run."""
     effort = Effort(population=SMALL, topk=SMALL, mutate_ratio=1.0, seed=seed)
     search = make_search(course.space, effort, "nsga2", len(OBJECTIVES), 0)
@@ -82,25 +81,24 @@ class Looped:
     plan: Plan
     hears: bool = True
 
-    def __call__(self, course: Course, seed: int, predictor: Predictor | None) -> Runs:
+    def __call__(self, course: Course, seed: int, surrogate: Surrogate | None) -> Runs:
         """The rows that it asks for."""
-        assert predictor is not None
-        learner = HlsLearner(predictor, course.table.kernel, course.table.target, seed)
+        assert surrogate is not None
         effort = Effort(population=1, topk=2, mutate_ratio=1.0, seed=seed)
-        search = ActiveSearch(course.space, learner, OBJECTIVES, effort, self.plan)
-        while (wish := search.wish()) is not None:
-            row = int(wish.genome[0, 0])
+        search = ActivePolicy(course.table.task, course.space, surrogate, OBJECTIVES, effort, self.plan)
+        while (query := search.ask()) is not None:
+            row = int(query.genome[0, 0])
             yield row
             if self.hears:
-                search.hear(wish.key, wish.batch, course.answers.take(np.array([row])))
+                search.tell(query.key, query.batch, course.answers.take(np.array([row])))
 
 
 @dataclass(frozen=True)
 class Method:
-    """`runs` names designs; `predictor` is what it learns with: "lm", "estimate", a kind of `alone.py`, or none."""
+    """`runs` names designs; `surrogate` is what it learns with: "lm", "estimate", a kind of `alone.py`, or none."""
 
-    runs: Callable[[Course, int, Predictor | None], Runs]
-    predictor: str = ""
+    runs: Callable[[Course, int, Surrogate | None], Runs]
+    surrogate: str = ""
 
 
 METHODS: dict[str, Method] = {
@@ -115,9 +113,9 @@ METHODS: dict[str, Method] = {
 }
 
 
-def raced(course: Course, method: Method, seed: int, budget: int, predictor: Predictor | None) -> list[int]:
+def raced(course: Course, method: Method, seed: int, budget: int, surrogate: Surrogate | None) -> list[int]:
     """The rows that a method runs the tool on, in order, at most `budget`."""
-    return list(islice(method.runs(course, seed, predictor), min(budget, len(course.table))))
+    return list(islice(method.runs(course, seed, surrogate), min(budget, len(course.table))))
 
 
 def distances(course: Course, rows: list[int]) -> tuple[Floats, Floats]:
@@ -128,7 +126,7 @@ def distances(course: Course, rows: list[int]) -> tuple[Floats, Floats]:
     objectives.
     """
     every = logarithms(course.values, OBJECTIVES)
-    corner = reference(every[np.isfinite(every).all(axis=1)])
+    corner = reference_point(every[np.isfinite(every).all(axis=1)])
     whole = hypervolume(logarithms(course.front, OBJECTIVES), corner)
     excess = np.full(len(course.front), np.inf)
     found, adrs, share = every[:0], [], []

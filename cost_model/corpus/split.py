@@ -26,7 +26,7 @@ class Split:
 
 def read_split(path: Path = SPLIT) -> Split:
     """The split of a file {"test_families": [name, ..], "why": text} and, where it has them, "likenesses": {hash:
-    kernel}, of 32 hexadecimal digits each (`likenesses` of cost_model/corpus/hls/fingerprint.py). Raises InputError for
+    kernel}, of 32 hexadecimal digits each (`likenesses` of design/hls/fingerprint.py). Raises InputError for
     another."""
     given = read_object(path, {"test_families": list, "why": str}, {"likenesses": dict})
     families, marks = given["test_families"], given.get("likenesses", {})

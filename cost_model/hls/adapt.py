@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cost_model.hls.estimator import ESTIMATES
-from cost_model.surrogates.tables.residual_forest import Regression, residual_forest
+from cost_model.surrogates.tables.residual_forest import FEWEST, PRIOR_LABELS, Regression, residual_forest
 from design.core import Floats, Ints
 from design.hls.design import COARSE, FLATTEN, VU9P
 from design.hls.loop_nest import PIPELINE, Kernel
+from design.metrics import HLS_METRICS
 
-PRIOR_LABELS = 2.0  # labels that the absence of an offset is worth
 FOLDS = 5
-FEWEST = 4  # labels; fewer give an offset only
 
 
 def log_residual(name: str, truth: Floats, estimate: Floats) -> Floats:
@@ -37,9 +37,14 @@ def log_residual(name: str, truth: Floats, estimate: Floats) -> Floats:
 
 
 def features(kernel: Kernel, columns: Mapping[str, Ints], estimate: Mapping[str, Floats]) -> Floats:
-    """Designs as rows for a forest, (n, k): the estimates, and of each directive its factor, whether it is the whole
-    loop and whether it leaves a remainder."""
-    found = [np.log2(np.maximum(estimate[name], 1.0)) for name in ("cycles", "lut")]
+    """Designs as rows for a forest, (n, k): the estimates, then `local_features`."""
+    known = [np.log2(np.maximum(estimate[name], 1.0)) for name in HLS_METRICS[:2]]
+    return np.concatenate([np.stack(known, axis=1), local_features(kernel, columns)], axis=1)
+
+
+def local_features(kernel: Kernel, columns: Mapping[str, Ints]) -> Floats:
+    """(n, k) of each directive its factor, whether it is the whole loop and whether it leaves a remainder."""
+    found: list[NDArray[Any]] = []
     for parameter in kernel.parameters:
         value = columns[parameter.name]
         if parameter.kind == PIPELINE:
@@ -48,6 +53,8 @@ def features(kernel: Kernel, columns: Mapping[str, Ints], estimate: Mapping[str,
         trip = kernel.loops[parameter.loop].trip.mean
         factor = np.maximum(value, 1).astype(np.float64)
         found += [np.log2(factor), factor >= trip, np.mod(trip, factor) != 0]
+    if not found:
+        return np.empty((1, 0))
     return np.stack([np.asarray(column, dtype=np.float64) for column in found], axis=1)
 
 
@@ -68,10 +75,10 @@ class Correction:
     def log2_factor(self, rows: Floats) -> dict[str, Floats]:
         """Per metric what to add to log2 of the estimate, (n,), from `features`."""
         count = len(rows)
-        said = np.zeros((count, len(ESTIMATES)))
+        said = np.zeros((count, len(HLS_METRICS)))
         if self.forest is not None and count:
             said = self.forest.predict(rows)
-        return {name: self.shift[name] + said[:, place] for place, name in enumerate(ESTIMATES)}
+        return {name: self.shift[name] + said[:, place] for place, name in enumerate(HLS_METRICS)}
 
 
 def learn(
@@ -83,15 +90,15 @@ def learn(
 ) -> Correction:
     """From labelled designs: `rows` (n, k) of `features` and `residuals` (n,) without NaN; `base` are the spreads that
     hold without labels; see `Correction` for `unreported`."""
-    table = np.stack([residuals[name] for name in ESTIMATES], axis=1)
+    table = np.stack([residuals[name] for name in HLS_METRICS], axis=1)
     digest = blake2b(rows.tobytes() + table.tobytes() + str(seed).encode(), digest_size=3).hexdigest()
     if not len(table):
-        return Correction(0, digest, dict.fromkeys(ESTIMATES, 0.0), dict(base), None)
+        return Correction(0, digest, dict.fromkeys(HLS_METRICS, 0.0), dict(base), None)
     shift = _shift(table)
     forest = residual_forest(rows, table - shift, seed) if len(table) >= FEWEST else None
     left = _left_out(rows, table, seed)
-    spread = {name: _spread(left[:, place], base[name]) for place, name in enumerate(ESTIMATES)}
-    shifts = dict(zip(ESTIMATES, shift.tolist(), strict=True))
+    spread = {name: _spread(left[:, place], base[name]) for place, name in enumerate(HLS_METRICS)}
+    shifts = dict(zip(HLS_METRICS, shift.tolist(), strict=True))
     return Correction(len(table), digest, shifts, spread, forest, unreported)
 
 

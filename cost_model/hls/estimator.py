@@ -15,8 +15,6 @@ from cost_model.hls.unrolling import shapes
 from design.core import Floats, Ints
 from design.hls.loop_nest import Kernel
 
-ESTIMATES = ("cycles", "lut", "ff", "dsp", "bram")
-
 
 class Estimator:
     """Of one kernel, with the constants of one tool version."""

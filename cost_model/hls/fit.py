@@ -21,13 +21,16 @@ import numpy as np
 
 from cost_model.hls.adapt import log_residual
 from cost_model.hls.constants import CYCLE_CONSTANTS, RESOURCE_CONSTANTS, VALIDITY_CONSTANTS, HlsConstants, bounds
-from cost_model.hls.estimator import ESTIMATES, Estimator, valid_probability
+from cost_model.hls.estimator import Estimator, valid_probability
 from cost_model.hls.store import LEVELS
+from design.contracts import Dataset
 from design.core import Floats, Ints
 from design.errors import InputError
 from design.hls.design import TARGETS, VU9P
 from design.hls.loop_nest import Kernel
-from frontends.hls_results.tables import KernelTable, family_of, read_results, result_names
+from design.hls.task import family_of, hls_task_of
+from design.metrics import CYCLES, HLS_METRICS, RESOURCES
+from frontends.hls_results.tables import read_results, result_names
 
 ROWS = 80  # of a kernel that the fit looks at
 REFIT_STEPS = 2  # iterations for a left-out family, from the constants fitted on all
@@ -48,13 +51,14 @@ class Sample:
         return family_of(self.name)
 
 
-def sample_of(table: KernelTable, rows: int | None = ROWS) -> Sample:
+def sample_of(table: Dataset, rows: int | None = ROWS) -> Sample:
     """The designs of a table with cycles: all of them, or at most `rows` at even distances."""
-    known = np.flatnonzero(~np.isnan(table.cycles))
+    known = np.flatnonzero(~np.isnan(table.metric(CYCLES)))
     if rows is not None and len(known) > rows:
         known = known[np.linspace(0, len(known) - 1, rows).astype(np.int64)]
-    truth = {"cycles": table.cycles[known]} | {name: values[known] for name, values in table.counts.items()}
-    return Sample(table.name, table.kernel, {k: v[known] for k, v in table.batch.columns.items()}, truth)
+    truth = {name: table.metric(name)[known] for name in HLS_METRICS}
+    task = hls_task_of(table)
+    return Sample(task.name, task.kernel, {k: v[known] for k, v in table.batch.columns.items()}, truth)
 
 
 def log_residuals(sample: Sample, constants: HlsConstants, metrics: Sequence[str]) -> dict[str, Floats]:
@@ -95,20 +99,20 @@ def fit(
 
 def fit_all(samples: Sequence[Sample], start: HlsConstants, steps: int) -> HlsConstants:
     """First what decides the cycles, then the resources."""
-    cycles = fit(samples, start, CYCLE_CONSTANTS, ("cycles",), steps)
-    return fit(samples, cycles, RESOURCE_CONSTANTS, ("lut", "ff", "dsp", "bram"), steps)
+    cycles = fit(samples, start, CYCLE_CONSTANTS, (CYCLES,), steps)
+    return fit(samples, cycles, RESOURCE_CONSTANTS, RESOURCES, steps)
 
 
-def fit_validity(tables: Sequence[KernelTable], start: HlsConstants) -> HlsConstants:
+def fit_validity(tables: Sequence[Dataset], start: HlsConstants) -> HlsConstants:
     """Constants of `valid_probability` of the greatest likelihood, every kernel of one weight."""
     from scipy.optimize import minimize
 
     low, high = (np.array([bounds(name)[side] for name in VALIDITY_CONSTANTS]) for side in (0, 1))
     known = []
     for table in tables:
-        found = Estimator(table.kernel, start).estimate(table.batch.columns)
+        found = Estimator(hls_task_of(table).kernel, start).estimate(table.batch.columns)
         share = np.max([found[name] / VU9P.resources[name] for name in VU9P.resources], axis=0)
-        known.append((found["code"], share, table.valid))
+        known.append((found["code"], share, table.feasible))
 
     def loss(place: Floats) -> float:
         values = np.clip(low + place * (high - low), low, high)
@@ -127,19 +131,19 @@ def fit_validity(tables: Sequence[KernelTable], start: HlsConstants) -> HlsConst
     return replace(start, **dict(zip(VALIDITY_CONSTANTS, values.tolist(), strict=True)))
 
 
-def fit_tool(tables: Sequence[KernelTable], steps: int) -> dict[str, Any]:
+def fit_tool(tables: Sequence[Dataset], steps: int) -> dict[str, Any]:
     """The entry of a tool version: on all families, without each, and residuals of each kernel left out."""
-    samples = [sample for sample in map(sample_of, tables) if len(sample.truth["cycles"])]
+    samples = [sample for sample in map(sample_of, tables) if len(sample.truth[CYCLES])]
     whole = fit_validity(tables, fit_all(samples, HlsConstants(), steps))
     without = {}
-    for family in sorted({table.family for table in tables}):
+    for family in sorted({table.task.family for table in tables}):
         others = [sample for sample in samples if sample.family != family]
-        seen = [table for table in tables if table.family != family]
+        seen = [table for table in tables if table.task.family != family]
         without[family] = fit_validity(seen, fit_all(others, whole, REFIT_STEPS)) if others else HlsConstants()
     return {
         "all": rounded(whole),
         "without": {family: rounded(constants) for family, constants in without.items()},
-        "kernels": {table.name: table.kernel.digest for table in tables},
+        "kernels": {table.task.name: table.task.digest for table in tables},
         "residuals": residual_quantiles(samples, without),
     }
 
@@ -147,7 +151,7 @@ def fit_tool(tables: Sequence[KernelTable], steps: int) -> dict[str, Any]:
 def residual_quantiles(samples: Sequence[Sample], without: Mapping[str, HlsConstants]) -> dict[str, list[float]]:
     """Per metric the quantiles at LEVELS of log2(truth / estimate), kernels of one weight."""
     answer = {}
-    for name in ESTIMATES:
+    for name in HLS_METRICS:
         grid = []
         for sample in samples:
             values = log_residuals(sample, without[sample.family], (name,))[name]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cost_model.views.plain import completed
+from design.contracts import Prediction
 from design.core import Bools, Evaluation, Floats, Ints, Status
 from design.hls.design import FLATTEN, OFF, Device, Target
 from design.hls.loop_nest import PIPELINE, Kernel
-
-UTILISATION = "utilisation"
+from design.metrics import UTILISATION
 
 
 def faults(kernel: Kernel, columns: Mapping[str, Ints]) -> NDArray[np.str_]:
@@ -48,35 +50,16 @@ def add_shares(values: dict[str, Floats], interval: dict[str, Floats], device: D
     interval[UTILISATION] = np.max([interval[name] for name in names], axis=0)
 
 
-def answered(
-    metrics: Mapping[str, Floats],
-    interval: Mapping[str, Floats],
-    samples: Mapping[str, Floats],
-    fault: NDArray[np.str_],
-    target: Target,
-    said: str,
-    source: str,
-    level: float,
-    seconds: float,
-) -> Evaluation:
-    """The answer for n rows; those with a `fault` FAILED and unknown in all, those over the device's usable share
-    INFEASIBLE by as much. `said` is how the utilisation came to be known, `seconds` what all rows cost together."""
-    sound, count = fault == "", len(fault)
-    known = [
-        {name: np.where(sound.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan) for name, values in part.items()}
-        for part in (metrics, interval, samples)
-    ]
-    over = np.maximum(known[0][UTILISATION] - target.device.usable, 0.0)
-    reason = f"{said} to take more than {target.device.usable:.0%} of {target.device.name}"
+def answered(prediction: Prediction, target: Target) -> Evaluation:
+    """The answer for n rows; those with a fault FAILED and unknown in all, those over the device's usable share
+    INFEASIBLE by as much."""
+    found, sound = completed(prediction), prediction.fault == ""
+    over = np.maximum(found.metrics[UTILISATION] - target.device.usable, 0.0)
+    reason = f"{prediction.how} to take more than {target.device.usable:.0%} of {target.device.name}"
     status = np.where(over > 0, Status.INFEASIBLE, Status.OK)
-    return Evaluation(
-        metrics=known[0],
+    return replace(
+        found,
         violation={UTILISATION: over},
         status=np.where(sound, status, Status.FAILED).astype(np.int8),
-        reason=np.where(sound, np.where(over > 0, reason, ""), fault),
-        cost_s=np.full(count, seconds / max(count, 1)),
-        source=dict.fromkeys(metrics, np.broadcast_to(np.array(source), count)),
-        interval=known[1],
-        samples=known[2],
-        level=level,
+        reason=np.where(sound, np.where(over > 0, reason, ""), prediction.fault),
     )

@@ -12,12 +12,12 @@ import numpy as np
 
 from cost_model.hls.constants import HlsConstants
 from design.errors import InputError
+from design.hls.task import family_of
 from design.loader import read_object
-from frontends.hls_results.tables import family_of
+from design.metrics import HLS_METRICS
 
 CONSTANTS_FILE = Path(__file__).resolve().parents[2] / "config" / "hls" / "estimate.json"
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)  # of the residual quantiles
-ESTIMATES = ("cycles", "lut", "ff", "dsp", "bram")
 TOOL_FIELDS = ("all", "without", "kernels", "residuals")
 
 
@@ -57,7 +57,7 @@ def read_fitted(tool: str, path: Path = CONSTANTS_FILE) -> Fitted:
         raise InputError(f"{path}, field 'tools'", f"has no {tool}", f"one of {', '.join(sorted(found['tools']))}")
     where, entry = f"{path}, tool {tool}", found["tools"][tool]
     _same(where, entry, TOOL_FIELDS)
-    _same(f"{where}, residuals", entry["residuals"], ESTIMATES)
+    _same(f"{where}, residuals", entry["residuals"], HLS_METRICS)
     if not isinstance(entry["without"], dict):
         raise InputError(f"{where}, without", "is no object", "{family: constants}")
     kernels = entry["kernels"]
@@ -70,7 +70,7 @@ def read_fitted(tool: str, path: Path = CONSTANTS_FILE) -> Fitted:
         all=_constants(f"{where}, all", entry["all"]),
         without={k: _constants(f"{where}, without {k}", v) for k, v in sorted(entry["without"].items())},
         kernels=dict(kernels),
-        residuals={name: _quantiles(f"{where}, residuals {name}", entry["residuals"][name]) for name in ESTIMATES},
+        residuals={name: _quantiles(f"{where}, residuals {name}", entry["residuals"][name]) for name in HLS_METRICS},
     )
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from design.core import Bools, Evaluation, Floats, Status
 from design.hls.design import Device
+from design.metrics import CYCLES, RESOURCES, UTILISATION
 
-RESOURCES = ("lut", "ff", "dsp", "bram")
 UNITS: Mapping[str, str] = {
     "cycles": "cycles",
     "lut": "LUTs",
@@ -19,14 +19,14 @@ UNITS: Mapping[str, str] = {
     "dsp": "DSPs",
     "bram": "BRAMs",
     **{f"{name}_share": "of the device" for name in RESOURCES},
-    "utilisation": "of the device",
+    UTILISATION: "of the device",
 }
 NO_CYCLES = "the tool gave no cycles"
 NOT_VALID = "the tool calls it not valid"
 
 
 @dataclass(frozen=True)
-class Said:
+class ToolResults:
     """What a tool said of n designs, (n,) each. NaN is what it did not say. `none` marks designs that it took and gave
     no cycles for, `reason` is its own word for what is wrong, else "". Rows with a `fault` have no answer."""
 
@@ -45,7 +45,7 @@ def shares_of(counts: Mapping[str, Floats], device: Device) -> dict[str, Floats]
     return {name: values / device.resources[name] for name, values in counts.items()}
 
 
-def hls_evaluation(said: Said, device: Device, source: str) -> Evaluation:
+def hls_evaluation(said: ToolResults, device: Device, source: str) -> Evaluation:
     """A design without cycles is INFEASIBLE, and all else of it unknown: a tool that stopped half way reports parts.
     One that takes `device.usable` of a resource or more, or is called not valid, is INFEASIBLE with what is known of
     it. `utilisation` is known where all four shares are. Rows with a fault are FAILED."""
@@ -56,16 +56,16 @@ def hls_evaluation(said: Said, device: Device, source: str) -> Evaluation:
     refused = said.none | ~said.valid | too_large
     unknown = failed | said.none
     metrics = {
-        "cycles": said.cycles,
+        CYCLES: said.cycles,
         **{name: said.counts[name] for name in RESOURCES},
         **{f"{name}_share": said.shares[name] for name in RESOURCES},
-        "utilisation": np.max(table, axis=0),
+        UTILISATION: np.max(table, axis=0),
     }
     metrics = {name: np.where(unknown, np.nan, values) for name, values in metrics.items()}
     # A share of exactly what is usable is too much, by the least amount that there is.
     excess = np.where(too_large, np.maximum(over - device.usable, np.finfo(np.float64).tiny), 0.0)
     other = np.where(refused & ~too_large, 1.0, 0.0)
-    violation = {"utilisation": excess, "tool": other}
+    violation = {UTILISATION: excess, "tool": other}
     wrong = np.where(said.none, NO_CYCLES, NOT_VALID).astype(object)
     for row in np.flatnonzero(too_large):
         wrong[row] = f"utilisation {over[row]:.3g} of {device.usable:g} usable"

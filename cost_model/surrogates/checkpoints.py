@@ -1,4 +1,4 @@
-"""From a trained model's file to a predictor: the shipped file, or a user's. PyTorch is needed only for that."""
+"""From a trained model's file to a surrogate: the shipped file, or a user's. PyTorch is needed only for that."""
 
 from __future__ import annotations
 
@@ -7,43 +7,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cost_model.surrogates.conformal.store import read_prior
-from cost_model.surrogates.conformal.surrogate import ConformalPredictor
+from cost_model.surrogates.conformal.surrogate import ConformalSurrogate
+from cost_model.views.plain import PlainView
 from design.errors import InputError
 
 if TYPE_CHECKING:
-    from cost_model.surrogates.lm.surrogate import LmPredictor
-    from cost_model.surrogates.transformer_h.surrogate import TransformerHPredictor
+    from cost_model.surrogates.lm.surrogate import LmSurrogate
+    from cost_model.surrogates.transformer_h.surrogate import TransformerHSurrogate
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 LANGUAGE_MODEL = CONFIG / "lm" / "tiny.safetensors"
 TRANSFORMER_H = CONFIG / "transformer_h" / "model.safetensors"
 
 
-def language_model(path: str | None, base: str | None = None) -> LmPredictor:
+def language_model(view: PlainView, path: str | None, base: str | None = None) -> LmSurrogate:
     """Of a checkpoint that `--execution-type train` wrote; None: the shipped one. `base` is the folder of the model
     that it was trained on, where it does not hold it. Raises InputError for a file that is not of this kind, another
     base, and where PyTorch is not installed."""
     _need_torch("lm")
     from cost_model.surrogates.lm.checkpoint import load
-    from cost_model.surrogates.lm.surrogate import LmPredictor
+    from cost_model.surrogates.lm.surrogate import LmSurrogate
 
-    return LmPredictor(load(LANGUAGE_MODEL if path is None else Path(path), base))
+    return LmSurrogate(load(LANGUAGE_MODEL if path is None else Path(path), base), view)
 
 
-def with_intervals(model: LmPredictor, path: str | None) -> ConformalPredictor:
+def with_intervals(model: LmSurrogate, view: PlainView, path: str | None) -> ConformalSurrogate:
     """The model with intervals that hold what they promise: by labels and by the prior that stands beside its
     checkpoint, as NAME.prior.json beside NAME.safetensors, if there is one. Raises InputError for a damaged prior."""
     beside = (LANGUAGE_MODEL if path is None else Path(path)).with_suffix(".prior.json")
-    return ConformalPredictor(model, read_prior(beside) if beside.exists() else None, normalised=True)
+    return ConformalSurrogate(model, view, read_prior(beside) if beside.exists() else None, normalised=True)
 
 
-def transformer_h(path: str | None) -> TransformerHPredictor:
+def transformer_h(view: PlainView, path: str | None) -> TransformerHSurrogate:
     """Of weights that `python -m cost_model.surrogates.transformer_h.train` wrote; None: the shipped ones. Raises as
     above."""
     _need_torch("transformer-h")
-    from cost_model.surrogates.transformer_h.surrogate import TransformerHPredictor
+    from cost_model.surrogates.transformer_h.surrogate import TransformerHSurrogate
 
-    return TransformerHPredictor.read(TRANSFORMER_H if path is None else Path(path))
+    return TransformerHSurrogate.read(TRANSFORMER_H if path is None else Path(path), view)
 
 
 def _need_torch(name: str) -> None:

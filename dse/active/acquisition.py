@@ -19,65 +19,69 @@ DIRECTIONS = 256  # by which hypervolume is measured with three objectives and m
 
 
 @dataclass(frozen=True)
-class Belief:
+class Posterior:
     """Of n designs: `draws` (n, k, objectives) and their `middle` (n, objectives), minimised, and `sound` (n,), the
     probability that a design counts."""
 
     draws: Floats
-    middle: Floats
-    sound: Floats
+    mean: Floats
+    feasibility: Floats
 
     def __len__(self) -> int:
         return len(self.draws)
 
-    def take(self, rows: Rows) -> Belief:
+    def take(self, rows: Rows) -> Posterior:
         """Of the given rows."""
-        return Belief(self.draws[rows], self.middle[rows], self.sound[rows])
+        return Posterior(self.draws[rows], self.mean[rows], self.feasibility[rows])
 
-    def and_also(self, more: Belief) -> Belief:
+    def concat(self, more: Posterior) -> Posterior:
         """With others behind."""
-        pairs = ((self.draws, more.draws), (self.middle, more.middle), (self.sound, more.sound))
-        return Belief(*(np.concatenate(pair) for pair in pairs))
+        pairs = ((self.draws, more.draws), (self.mean, more.mean), (self.feasibility, more.feasibility))
+        return Posterior(*(np.concatenate(pair) for pair in pairs))
 
-    def surer(self, near: Floats) -> Belief:
+    def shrunk(self, near: Floats) -> Posterior:
         """With draws closer to the middle where a label is `near` (n,), from 0 to 1 for that very design."""
         left = np.sqrt(1 - near)[:, None, None]
-        return Belief(self.middle[:, None] + left * (self.draws - self.middle[:, None]), self.middle, self.sound)
+        return Posterior(self.mean[:, None] + left * (self.draws - self.mean[:, None]), self.mean, self.feasibility)
 
     @property
-    def plain(self) -> Belief:
+    def mean_only(self) -> Posterior:
         """The same without doubt about the objectives: the middle is the only draw."""
-        return Belief(self.middle[:, None], self.middle, self.sound)
+        return Posterior(self.mean[:, None], self.mean, self.feasibility)
 
 
-def reference(points: Floats) -> Floats:
+def reference_point(points: Floats) -> Floats:
     """(objectives,) a little beyond the worst of points (n, objectives), n of at least 1."""
     low, high = points.min(axis=0), points.max(axis=0)
     found: Floats = high + BEYOND * np.where(high > low, high - low, 1.0)
     return found
 
 
-def expected_gain(belief: Belief, front: Floats, pending: Belief, corner: Floats) -> Floats:
+def expected_hypervolume_improvement(posterior: Posterior, front: Floats, pending: Posterior, corner: Floats) -> Floats:
     """(n,) by how much the hypervolume of `front` (m, objectives) up to `corner` grows with each design, in the mean
     over draws, times the probability that it counts. `pending` has as many draws."""
-    found = np.zeros(len(belief))
-    count = belief.draws.shape[1]
+    found = np.zeros(len(posterior))
+    count = posterior.draws.shape[1]
     for draw in range(count):
         # Weighed by their soundness, designs on their way count in as many draws as they are likely to be sound.
-        there = pending.sound > (draw + 0.5) / count
+        there = pending.feasibility > (draw + 0.5) / count
         known = np.concatenate([front, pending.draws[there, draw]])
-        found += gain(belief.draws[:, draw], known, corner)
-    scaled: Floats = belief.sound * found / count
+        found += hypervolume_improvement(posterior.draws[:, draw], known, corner)
+    scaled: Floats = posterior.feasibility * found / count
     return scaled
 
 
-def gain(points: Floats, front: Floats, corner: Floats) -> Floats:
+def hypervolume_improvement(points: Floats, front: Floats, corner: Floats) -> Floats:
     """(n,) hypervolume that each of `points` (n, objectives) adds by itself to that of `front` (m, objectives), up to
     `corner`. Exact for one and two objectives; measured along fixed directions for more."""
     if points.shape[1] == 1:
         best = np.minimum(front[:, 0].min(initial=np.inf), corner[0])
         return np.maximum(best - points[:, 0], 0.0)
-    return _flat_gain(points, front, corner) if points.shape[1] == 2 else _measured_gain(points, front, corner)
+    return (
+        _staircase_improvement(points, front, corner)
+        if points.shape[1] == 2
+        else _measured_improvement(points, front, corner)
+    )
 
 
 def hypervolume(front: Floats, corner: Floats) -> float:
@@ -88,12 +92,12 @@ def hypervolume(front: Floats, corner: Floats) -> float:
         return float(_reach(front, corner).max(axis=0).mean())
     total, known = 0.0, front[:0]
     for point in front:
-        total += float(gain(point[None], known, corner)[0])
+        total += float(hypervolume_improvement(point[None], known, corner)[0])
         known = np.concatenate([known, point[None]])
     return total
 
 
-def _flat_gain(points: Floats, front: Floats, corner: Floats) -> Floats:
+def _staircase_improvement(points: Floats, front: Floats, corner: Floats) -> Floats:
     """Strip by strip of the staircase that the front makes."""
     front = _staircase(front[(front < corner).all(axis=1)])
     left = np.concatenate([[-np.inf], front[:, 0]])
@@ -114,7 +118,7 @@ def _staircase(front: Floats) -> Floats:
     return front[first]
 
 
-def _measured_gain(points: Floats, front: Floats, corner: Floats) -> Floats:
+def _measured_improvement(points: Floats, front: Floats, corner: Floats) -> Floats:
     """How much further than the front points reach, in the mean over directions (Zhang and Golovin, Random
     hypervolume scalarizations, 2020), up to a constant factor."""
     best = _reach(front, corner).max(axis=0, initial=0.0)

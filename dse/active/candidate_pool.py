@@ -9,8 +9,8 @@ import numpy as np
 
 from design.contracts import Evaluator, Space
 from design.core import Batch, Bools, Evaluation, Floats, Genomes, Ints, Objective, Rows, gather
-from dse.active.acquisition import Belief
-from dse.active.posterior import believed
+from dse.active.acquisition import Posterior
+from dse.active.posterior import posterior_of
 from dse.search.engine import Effort, Enumeration, make_search
 from dse.search.explore import tell
 from dse.search.propose import Candidates
@@ -20,7 +20,7 @@ NEIGHBOURS = 0.15  # mean difference of columns, as shares of what they span, up
 WHOLE = 20_000  # designs of a space that is scored as a whole
 
 
-class Pool:
+class CandidatePool:
     """Designs by number, each once, with the answers and beliefs of one model version. A version is asked with one seed
     whatever that of the run, which is that of the draws of beliefs."""
 
@@ -31,7 +31,7 @@ class Pool:
         self.keys: list[bytes] = []
         self.batch: Batch = space.decode(self.genomes)
         self.answers: Evaluation | None = None
-        self.belief: Belief | None = None
+        self.posterior: Posterior | None = None
         self._row: dict[bytes, int] = {}
 
     def __len__(self) -> int:
@@ -41,15 +41,15 @@ class Pool:
         """Of a design, None where it is not here."""
         return self._row.get(key)
 
-    def unlike(self, rows: Rows, keys: Sequence[bytes], nearest: bool = False) -> Floats:
+    def diversity(self, rows: Rows, keys: Sequence[bytes], nearest: bool = False) -> Floats:
         """(n,) in 0 .. 1, how little the designs of some rows are like those with these keys, in what they are and in
-        what is believed of them: like any of them, or like the `nearest`. What a label says of its neighbours is known
-        to the next version only."""
+        what is posterior_of of them: like any of them, or like the `nearest`. What a label says of its neighbours is
+        known to the next version only."""
         found = np.ones(len(rows))
         others = [row for key in keys if (row := self._row.get(key)) is not None]
-        if not others or self.belief is None:
+        if not others or self.posterior is None:
             return found
-        middle = self.belief.middle
+        middle = self.posterior.mean
         columns = [self.batch.columns[column.name].reshape(len(self), -1) for column in self.batch.schema.columns]
         places = np.log2(1.0 + np.abs(np.concatenate(columns, axis=1)))
         places /= np.maximum(np.ptp(places, axis=0), 1e-9)
@@ -69,7 +69,7 @@ class Pool:
             self._row = {key: row for row, key in enumerate(self.keys)}
         if len(self):
             self.answers = evaluator.evaluate(self.batch, seed=ASKED_WITH)
-            self.belief = believed(self.answers, self.batch, self.objectives, self.seed)
+            self.posterior = posterior_of(self.answers, self.batch, self.objectives, self.seed)
 
     def widen(self, evaluator: Evaluator, effort: Effort, generations: int, starts: Genomes) -> None:
         """Add what `evaluator` makes of so many generations of a search that begins at `starts`; of a small space all
@@ -98,12 +98,12 @@ class Pool:
             self._row |= {key: before + row for row, key in enumerate(self.keys[before:])}
             self.genomes = np.concatenate([self.genomes, candidates.genomes[new]])
             self.batch = Batch.concat([self.batch, batch])
-            belief = believed(answers, batch, self.objectives, self.seed)
-            if self.answers is not None and self.belief is not None:
+            posterior = posterior_of(answers, batch, self.objectives, self.seed)
+            if self.answers is not None and self.posterior is not None:
                 rows = np.arange(len(self))
                 answers = gather([(rows[:before], self.answers), (rows[before:], answers)], len(self))
-                belief = self.belief.and_also(belief)
-            self.answers, self.belief = answers, belief
+                posterior = self.posterior.concat(posterior)
+            self.answers, self.posterior = answers, posterior
         return np.array([self._row[key] for key in candidates.keys], dtype=np.int64)
 
 

@@ -9,7 +9,7 @@ from design.contracts import Evaluator
 from design.core import Batch, Evaluation, Rows
 
 
-class Tallied:
+class CountingEvaluator:
     """Answers as `inner` does; `scored` counts rows by the name of who said `metric`."""
 
     def __init__(self, inner: Evaluator, metric: str, scored: Counter[str]) -> None:

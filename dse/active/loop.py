@@ -1,7 +1,7 @@
-"""The active loop at work: it buys what a search wishes for, and keeps all of it.
+"""The active loop at work: it puts a policy's queries to the truth, and keeps all of it.
 
-A wish is written to the run's store before it is bought, its label after; the ledger of the truth has every call before
-it starts. So a run that was killed knows on its return what it had bought and what was on its way: that is asked for
+A query is written to the run's store before the truth is asked, its label after; the ledger of the truth has every call
+before it starts. So a run that was killed knows on its return what was labelled and what was on its way: that is asked
 first, and the ledger answers what was answered.
 """
 
@@ -16,41 +16,42 @@ import numpy as np
 
 from design.contracts import called
 from design.core import Batch, Evaluation, Status, gather, key_bytes
-from dse.active.policy import ActiveSearch, Wish
-from dse.active.prospective import fresh_labels
+from dse.active.policy import ActivePolicy, Query
+from dse.active.prospective import prospective_errors
 from dse.records.archive import Archive
 from dse.records.store import Store
 from dse.search.explore import FAILING, Watcher
 from evaluators.truth.cached import CachedTruth
 
-WISH, TIERS, PREDICTED = "wish/", "tiers", "predicted"  # facts of a store
+QUERY, TIERS, PREDICTED = "wish/", "tiers", "predicted"  # facts of a store; the first keeps its name of format 2
+LabelsWriter = Callable[[Sequence[Query], Evaluation], None]
 TELL_SHARE = 0.05  # of the time that writing labels may take: where there are thousands, not after each
-MOST_SHOWN = 60  # designs that were not bought and are shown
+MOST_SHOWN = 60  # designs that were not labelled and are shown
 
 
 class ActiveRun:
-    """A search with its truth, budget and store. `budget` are designs that the tool is run on; what the ledger knew
+    """A policy with its truth, budget and store. `budget` are designs that the tool is run on; what the ledger knew
     beforehand costs nothing. `changed` is called with all labels, after each of them where that is cheap, and at the
     end."""
 
     def __init__(
         self,
-        search: ActiveSearch,
-        bought: CachedTruth,
+        policy: ActivePolicy,
+        truth: CachedTruth,
         store: Store,
         budget: int,
         halt: Callable[[], str | None] = lambda: None,
         most_failures: int | None = None,
         cpu_s: Callable[[], float] = time.process_time,
-        changed: Callable[[Sequence[Wish], Evaluation], None] = lambda wishes, answers: None,
+        changed: LabelsWriter = lambda queries, answers: None,
     ) -> None:
-        self.search, self.bought, self.store, self.budget = search, bought, store, budget
-        self.archive = Archive(search.objectives)
+        self.policy, self.truth, self.store, self.budget = policy, truth, store, budget
+        self.archive = Archive(policy.objectives)
         self._halt, self._most_failures, self._changed = halt, most_failures, changed
-        self._again = deque[Wish]()  # wished for in an earlier sitting and not answered
-        self._wishes: dict[bytes, Wish] = {}
+        self._again = deque[Query]()  # wished for in an earlier sitting and not answered
+        self._queries: dict[bytes, Query] = {}
         self._free: set[bytes] = set()
-        self._answers: list[tuple[Wish, Evaluation]] = []
+        self._answers: list[tuple[Query, Evaluation]] = []
         self._failures = self._paid = 0
         self._tell_at = 0.0
         self._past, self._begin, self._cpu_s = (0.0, 0.0), (time.monotonic(), cpu_s()), cpu_s
@@ -65,7 +66,7 @@ class ActiveRun:
         ended."""
         self._recall()
         ended = None
-        for design, answer in self.bought.buy(self._next, self.search.effort.seed):
+        for design, answer in self.truth.buy(self._next, self.policy.effort.seed):
             self._take(design, answer)
             self._tell()
             for watcher in watch:
@@ -78,47 +79,47 @@ class ActiveRun:
 
     def state(self) -> str:
         """For people who watch: what each tier was asked, what is left, how far off the model is."""
-        tiers = ", ".join(f"{who} {count:,}" for who, count in self.search.scored.most_common())
+        tiers = ", ".join(f"{who} {count:,}" for who, count in self.policy.scored.most_common())
         parts = [f"tool {self._paid} of {self.budget} runs", f"scored by {tiers or 'nobody'}"]
-        first = self.search.objectives[0].metric
-        wishes, answers = self.labels()
+        first = self.policy.objectives[0].metric
+        queries, answers = self.labels()
         if answers is not None:
-            fresh = fresh_labels([wish.why for wish in wishes], answers, first)
+            fresh = prospective_errors([query.provenance for query in queries], answers, first)
             held, stated = fresh.held
             if fresh.error is not None:
                 parts.append(f"fresh {first} off by {fresh.error:.0%}, {held} of {stated} in their intervals")
         return "; ".join(parts)
 
-    def labels(self) -> tuple[list[Wish], Evaluation | None]:
-        """What was bought, in the order in which it came, and the answers."""
+    def labels(self) -> tuple[list[Query], Evaluation | None]:
+        """What was truth, in the order in which it came, and the answers."""
         if not self._answers:
             return [], None
         pieces = [(np.array([row]), answer) for row, (_, answer) in enumerate(self._answers)]
-        return [wish for wish, _ in self._answers], gather(pieces, len(pieces))
+        return [query for query, _ in self._answers], gather(pieces, len(pieces))
 
     def _recall(self) -> None:
         """Where an earlier sitting left off."""
         known = self.store.answers(0)
         done = {} if known is None else {key: row for row, key in enumerate(known.keys)}
-        for name in [name for name in self.store.facts if name.startswith(WISH)]:
+        for name in [name for name in self.store.facts if name.startswith(QUERY)]:
             note = self.store.facts[name]
             genome = np.array([note["genome"]], dtype=np.int64)
-            batch = self.search.space.decode(genome)
-            wish = Wish(bytes.fromhex(note["key"]), genome, batch, note["why"])
-            self._wishes[wish.key] = wish
-            self._free |= {wish.key} if note["free"] else set()
+            batch = self.policy.space.decode(genome)
+            query = Query(bytes.fromhex(note["key"]), genome, batch, note["why"])
+            self._queries[query.key] = query
+            self._free |= {query.key} if note["free"] else set()
             self._paid += not note["free"]
-            self.search.expect(wish)
-            if wish.key not in done:
-                self._again.append(wish)
-        self.search.scored.update(self.store.facts.get(TIERS, {}))
+            self.policy.pending(query)
+            if query.key not in done:
+                self._again.append(query)
+        self.policy.scored.update(self.store.facts.get(TIERS, {}))
         steps = self.store.steps()
         self._past = steps[-1][1:] if steps else (0.0, 0.0)
         for key, row in done.items():
             assert known is not None
             answer = known.evaluation.take(np.array([row]))
             seconds = steps[row][1] if row < len(steps) else self._past[0]
-            self._hear(self._wishes[key], answer, seconds)
+            self._hear(self._queries[key], answer, seconds)
             if row >= len(steps):  # killed between the two
                 self.store.finish(row, row + 1, *self._past)
 
@@ -128,50 +129,50 @@ class ActiveRun:
             return None
         if self._again:
             return self._again.popleft().batch
-        if not self.left or (wish := self.search.wish()) is None:
+        if not self.left or (query := self.policy.ask()) is None:
             return None
-        if self.search.renewed:
+        if self.policy.renewed:
             self._note()
-        free = bool(self.bought.knows(wish.batch)[0])
-        note = {"key": wish.key.hex(), "genome": wish.genome[0].tolist(), "free": free, "why": dict(wish.why)}
-        self.store.facts[f"{WISH}{len(self._wishes):06d}"] = note
-        self._wishes[wish.key] = wish
-        self._free |= {wish.key} if free else set()
+        free = bool(self.truth.knows(query.batch)[0])
+        note = {"key": query.key.hex(), "genome": query.genome[0].tolist(), "free": free, "why": dict(query.provenance)}
+        self.store.facts[f"{QUERY}{len(self._queries):06d}"] = note
+        self._queries[query.key] = query
+        self._free |= {query.key} if free else set()
         self._paid += not free
-        return wish.batch
+        return query.batch
 
     def _take(self, design: Batch, answer: Evaluation) -> None:
         """A label, or word that there is none."""
-        wish = self._wishes[key_bytes(design.schema.key(design))[0]]
+        query = self._queries[key_bytes(design.schema.key(design))[0]]
         number = self.archive.candidates
         wall, cpu = (past + now - begin for past, now, begin in zip(self._past, self._now(), self._begin, strict=True))
-        self.store.add(number, np.array([number]), wish.genome, [wish.key], answer)
+        self.store.add(number, np.array([number]), query.genome, [query.key], answer)
         self.store.finish(number, number + 1, wall, cpu)
-        self._hear(wish, answer, wall)
+        self._hear(query, answer, wall)
 
     def _tell(self, last: bool = False) -> None:
         """Have the labels written, unless that would take more than its share of the time."""
         begin = time.monotonic()
-        wishes, answers = self.labels()
+        queries, answers = self.labels()
         if answers is not None and (last or begin >= self._tell_at):
-            self._changed(wishes, answers)
+            self._changed(queries, answers)
             now = time.monotonic()
             self._tell_at = now + (now - begin) / TELL_SHARE
 
     def _now(self) -> tuple[float, float]:
         return time.monotonic(), self._cpu_s()
 
-    def _hear(self, wish: Wish, answer: Evaluation, seconds: float) -> None:
-        if wish.key not in self._free and not called(answer)[0]:
+    def _hear(self, query: Query, answer: Evaluation, seconds: float) -> None:
+        if query.key not in self._free and not called(answer)[0]:
             self._paid -= 1  # the tool was never run
-        self._answers.append((wish, answer))
-        self.search.hear(wish.key, wish.batch, answer)
-        self.archive.add(np.array([self.archive.candidates]), wish.genome, answer, seconds)
+        self._answers.append((query, answer))
+        self.policy.tell(query.key, query.batch, answer)
+        self.archive.add(np.array([self.archive.candidates]), query.genome, answer, seconds)
 
     def _note(self) -> None:
         """Keep what the model sees ahead, for the report."""
-        self.store.facts[TIERS] = dict(self.search.scored)
-        found = self.search.promising()
+        self.store.facts[TIERS] = dict(self.policy.scored)
+        found = self.policy.promising()
         designs: list[dict[str, Any]] = []
         if found is not None:
             batch, answers, sound = found
@@ -184,7 +185,7 @@ class ActiveRun:
                 }
                 text = batch.schema.text(batch, row)
                 designs.append({"design": text, "sound": float(sound[row]), "said": said})
-        self.store.facts[PREDICTED] = {"version": self.search.version, "designs": designs}
+        self.store.facts[PREDICTED] = {"version": self.policy.version, "designs": designs}
 
     def _failed_too_often(self, answer: Evaluation) -> str | None:
         self._failures = self._failures + 1 if answer.status[0] == Status.FAILED else 0
@@ -193,6 +194,6 @@ class ActiveRun:
         return f"{FAILING}: the last {self._failures} designs all failed ({answer.reason[0]})"
 
     def _why_over(self) -> str:
-        if self.search.ended is not None:
-            return self.search.ended
+        if self.policy.ended is not None:
+            return self.policy.ended
         return f"budget of {self.budget} tool runs spent"

@@ -1,7 +1,8 @@
-"""What to buy next, and what was learned from it: all decisions of the active loop, and none of its business.
+"""Which design to ask the truth about next, and what was learned: all decisions of the active loop, and nothing of how
+they are carried out.
 
-A search wishes for one design at a time and hears of answers in any order. What it decides follows from its seed and
-from the labels in the order in which it heard of them, so that a run goes on by telling it all of its wishes and labels
+A policy is asked for one query at a time and told answers in any order. What it decides follows from its seed and from
+the labels in the order in which it was told them, so that a run goes on by telling it all of its queries and labels
 again. Where a space is scored as a whole that is all; a pool that was walked together is walked together anew, so that
 such a run goes on well, and not with the same designs as an unbroken one.
 """
@@ -16,21 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from design.contracts import Evaluator, Space
+from design.contracts import Acquisition, Dataset, Evaluator, Space, Surrogate, Task, labelled
 from design.core import Batch, Bools, Evaluation, Floats, Genomes, Objective, Rows, Status, gather
-from dse.active.acquisition import Belief, expected_gain, hypervolume, reference
-from dse.active.candidate_pool import Pool
-from dse.active.counting import Tallied
-from dse.active.learner import Learner
+from dse.active.acquisition import Posterior, expected_hypervolume_improvement, hypervolume, reference_point
+from dse.active.candidate_pool import CandidatePool
+from dse.active.counting import CountingEvaluator
 from dse.active.posterior import logarithms
 from dse.records.archive import objective_values
 from dse.search.engine import Effort
 
-MOST_KEPT = 5_000  # unlabelled designs that are scored again by a new version, the most promising
-LIKELY = 0.5  # of the likeliest design: as sound as that, it is believed to be on the front
-BOLD = 3  # of so many designs, one is chosen by draws, which dare more; the others by medians, which are right sooner
-LITTLE = 0.02  # of the hypervolume: medians that promise less have found what they can
-CALM = 2  # versions in a row that must expect little before a search ends by itself
+POOL_LIMIT = 5_000  # unlabelled designs that are scored again by a new version, the most promising
+FEASIBLE_SHARE = 0.5  # of the likeliest design: as likely feasible as that, it is expected on the front
+EXPLORE_EVERY = 3  # of so many designs one is chosen by draws, which explore; the others by medians
+MIN_IMPROVEMENT = 0.02  # of the hypervolume: medians that promise less have found what they can
+PATIENCE = 2  # versions in a row that must expect little before a search ends by itself
 
 
 @dataclass(frozen=True)
@@ -46,40 +46,44 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A design to buy. `why` is fit for JSON: the model's number and version, what it says of the design, and how much
-    it is expected to add."""
+class Query:
+    """A design to ask about. `provenance` is fit for JSON: the model's number and version, what it predicts of the
+    design, and how much it is expected to add."""
 
     key: bytes
     genome: Genomes  # (1, genes)
     batch: Batch  # of one row
-    why: Mapping[str, Any]
+    provenance: Mapping[str, Any]
 
 
-class ActiveSearch:
-    """Wishes for designs of a space, by a learner's word on them. `guard` is put around every version of its model."""
+class ActivePolicy:
+    """Chooses designs of a task's space by what a surrogate predicts of them. The surrogate is conditioned anew for
+    each version of the model; `guard` is put around every version. `acquisition` is one of ACQUISITIONS."""
 
     def __init__(
         self,
+        task: Task,
         space: Space,
-        learner: Learner,
+        surrogate: Surrogate,
         objectives: Sequence[Objective],
         effort: Effort,
         plan: Plan,
         guard: Callable[[Evaluator], Evaluator] = lambda evaluator: evaluator,
+        acquisition: Acquisition = expected_hypervolume_improvement,
     ) -> None:
-        self._guard = guard
-        self.space, self.learner, self.objectives, self.effort, self.plan = space, learner, objectives, effort, plan
-        self.pool = Pool(space, objectives, effort.seed)
+        self._guard, self._acquisition = guard, acquisition
+        self.task, self.space, self.surrogate = task, space, surrogate
+        self.objectives, self.effort, self.plan = objectives, effort, plan
+        self.pool = CandidatePool(space, objectives, effort.seed)
         self.version = -1  # of the model; none yet
         self._seen = 0  # labels that it has learned from
-        self.renewed = False  # whether the last wish was the first of a new version
+        self.renewed = False  # whether the last query was the first of a new version
         self.scored: Counter[str] = Counter()  # rows, by who said the first objective
         self.ended: str | None = None
         self._designs: list[Batch] = []
         self._answers: list[Evaluation] = []
         self._keys: set[bytes] = set()  # labelled, or on their way
-        self._pending: dict[bytes, Wish] = {}
+        self._pending: dict[bytes, Query] = {}
         self._front: Floats = np.empty((0, len(objectives)))  # of sound labels, as logarithms
         self._order: list[bytes] = []  # of labels, as they were heard of
         self._gains: dict[int, float] = {}  # the most that a version expected of a design, as a share
@@ -89,7 +93,7 @@ class ActiveSearch:
         """How many answers were heard."""
         return len(self._designs)
 
-    def wish(self) -> Wish | None:
+    def ask(self) -> Query | None:
         """The next design to buy; None where there is none, or none as long as others are on their way. `ended` says
         where there will be none."""
         before = self.version
@@ -107,43 +111,43 @@ class ActiveSearch:
             return None
         if (asked := len(self._keys)) < self.plan.first:
             rng = np.random.default_rng([self.effort.seed, asked])
-            wish = self._wish_of(int(rng.choice(rows)), math.inf)
+            query = self._query_of(int(rng.choice(rows)), math.inf)
         else:
-            wish = self._best_of(rows)
-        self.expect(wish)
-        return wish
+            query = self._best_of(rows)
+        self.pending(query)
+        return query
 
     def _open(self) -> Rows:
         """Rows of the pool that are neither labelled nor on their way."""
         return np.array([row for row, key in enumerate(self.pool.keys) if key not in self._keys], dtype=np.int64)
 
-    def _best_of(self, rows: Rows) -> Wish:
+    def _best_of(self, rows: Rows) -> Query:
         """By medians, as long as they promise something; now and then, and where they do not, by draws."""
-        assert self.pool.belief is not None
-        belief, pending, corner = self.pool.belief.take(rows), self._on_their_way(), self._corner()
+        assert self.pool.posterior is not None
+        posterior, pending, corner = self.pool.posterior.take(rows), self._on_their_way(), self._corner()
         there = hypervolume(self._front, corner)
         since = self._seen if len(self._front) else 0  # who has found nothing sound keeps away from all that was tried
-        unlike = self.pool.unlike(rows, [*self._order[since:], *self._pending])
-        gains = unlike * expected_gain(belief.plain, self._front, pending.plain, corner)
+        unlike = self.pool.diversity(rows, [*self._order[since:], *self._pending])
+        gains = unlike * self._acquisition(posterior.mean_only, self._front, pending.mean_only, corner)
         asked = len(self._order) + len(self._pending)
-        if len(self._front) and (asked % BOLD == BOLD - 1 or gains.max() < LITTLE * there):
+        if len(self._front) and (asked % EXPLORE_EVERY == EXPLORE_EVERY - 1 or gains.max() < MIN_IMPROVEMENT * there):
             # Calibrated intervals are as wide beside a label as far from all: there it is known better.
-            near = 1 - self.pool.unlike(rows, [*self._order, *self._pending], nearest=True)
-            gains = unlike * expected_gain(belief.surer(near), self._front, pending, corner)
+            near = 1 - self.pool.diversity(rows, [*self._order, *self._pending], nearest=True)
+            gains = unlike * self._acquisition(posterior.shrunk(near), self._front, pending, corner)
         # Where nothing is expected to help, one that is likely to count.
-        best = int(np.argmax(gains if gains.max() > 0 else unlike * belief.sound))
+        best = int(np.argmax(gains if gains.max() > 0 else unlike * posterior.feasibility))
         share = float(gains.max()) / there if there > 0 else math.inf
-        return self._wish_of(int(rows[best]), share)
+        return self._query_of(int(rows[best]), share)
 
-    def expect(self, wish: Wish) -> None:
+    def pending(self, query: Query) -> None:
         """A design is on its way, wished for now or in an earlier sitting. Of one that was answered in an earlier
         sitting, this comes before `hear`."""
-        gain, version = wish.why["expected_gain"], wish.why["version"]
+        gain, version = query.provenance["expected_gain"], query.provenance["version"]
         self._gains[version] = max(self._gains.get(version, 0.0), math.inf if gain is None else gain)
-        self._keys.add(wish.key)
-        self._pending[wish.key] = wish
+        self._keys.add(query.key)
+        self._pending[query.key] = query
 
-    def hear(self, key: bytes, design: Batch, answer: Evaluation) -> None:
+    def tell(self, key: bytes, design: Batch, answer: Evaluation) -> None:
         """The truth's word on a design, one row."""
         self._pending.pop(key, None)
         self._keys.add(key)
@@ -158,11 +162,11 @@ class ActiveSearch:
     def promising(self) -> tuple[Batch, Evaluation, Floats] | None:
         """Designs not bought that the model sees on the front, what it says of them, and how likely each is to count;
         None where it sees none."""
-        belief, answers = self.pool.belief, self.pool.answers
-        if belief is None or answers is None:
+        posterior, answers = self.pool.posterior, self.pool.answers
+        if posterior is None or answers is None:
             return None
         rows = self._open()
-        rows = rows[(belief.sound[rows] >= 0.5) & (answers.status[rows] == Status.OK)]
+        rows = rows[(posterior.feasibility[rows] >= 0.5) & (answers.status[rows] == Status.OK)]
         if not len(rows):
             return None
         from moocore import is_nondominated
@@ -172,7 +176,7 @@ class ActiveSearch:
         kept = rows[is_nondominated(whole, keep_weakly=False)[len(self._front) :]]
         if not len(kept):
             return None
-        return self.pool.batch.take(kept), answers.take(kept), belief.sound[kept]
+        return self.pool.batch.take(kept), answers.take(kept), posterior.feasibility[kept]
 
     def _prepare(self) -> None:
         """A new version of the model where one is due, and a wider pool."""
@@ -180,8 +184,8 @@ class ActiveSearch:
         due = self.labels // every if every else 0
         if self.version >= due:
             return
-        recent = [gain for version, gain in sorted(self._gains.items()) if version < due][-CALM:]
-        if len(recent) == CALM and max(recent) < self.plan.least_gain:
+        recent = [gain for version, gain in sorted(self._gains.items()) if version < due][-PATIENCE:]
+        if len(recent) == PATIENCE and max(recent) < self.plan.least_gain:
             self.ended = f"no design is expected to add {self.plan.least_gain:g} of the hypervolume any more"
             return
         self.version = due
@@ -192,11 +196,13 @@ class ActiveSearch:
         self.pool.widen(self.model, self._effort(), self.plan.generations, self._starts(seen))
 
     def _learned(self, seen: int) -> Evaluator:
-        designs = answers = None
+        labels = None
         if seen:
             designs = Batch.concat(self._designs[:seen])
             answers = gather([(np.array([row]), one) for row, one in enumerate(self._answers[:seen])], seen)
-        return Tallied(self._guard(self.learner.learned(designs, answers)), self.objectives[0].metric, self.scored)
+            labels = labels_of(self.task, designs, answers)
+        model = self._guard(self.surrogate.condition(self.task, labels, seed=self.effort.seed))
+        return CountingEvaluator(model, self.objectives[0].metric, self.scored)
 
     def _effort(self, again: int = 0) -> Effort:
         """Another walk for each version, and each time that it is walked `again`."""
@@ -213,38 +219,40 @@ class ActiveSearch:
     def _kept(self) -> Bools:
         """(n,) which designs of the pool the next version is to score: all of a whole space, else those that were
         bought or are on their way, and the most promising of the others."""
-        belief = self.pool.belief
-        if belief is None or self.pool.whole or len(self.pool) <= MOST_KEPT:
+        posterior = self.pool.posterior
+        if posterior is None or self.pool.whole or len(self.pool) <= POOL_LIMIT:
             return np.ones(len(self.pool), dtype=bool)
         kept: Bools = np.array([key in self._keys for key in self.pool.keys], dtype=bool)
-        gains = expected_gain(belief, self._front, belief.take(np.arange(0)), self._corner())
-        order = np.lexsort((-belief.sound, -gains))
-        kept[order[~kept[order]][:MOST_KEPT]] = True
+        gains = self._acquisition(posterior, self._front, posterior.take(np.arange(0)), self._corner())
+        order = np.lexsort((-posterior.feasibility, -gains))
+        kept[order[~kept[order]][:POOL_LIMIT]] = True
         return kept
 
     def _corner(self) -> Floats:
         """The reference that hypervolume is measured up to: a little beyond the worst values of the front that is known
-        and believed. Further off, the ends of the front would count for more than all between them."""
+        and posterior_of. Further off, the ends of the front would count for more than all between them."""
         points = self._front
-        if (belief := self.pool.belief) is not None and len(belief):
+        if (posterior := self.pool.posterior) is not None and len(posterior):
             # Of designs that cannot count, beliefs may mean nothing.
-            likely = (belief.sound > 0) & (belief.sound >= LIKELY * belief.sound.max())
-            points = np.concatenate([points, belief.middle[likely]])
+            likely = (posterior.feasibility > 0) & (
+                posterior.feasibility >= FEASIBLE_SHARE * posterior.feasibility.max()
+            )
+            points = np.concatenate([points, posterior.mean[likely]])
         if not len(points):
             return np.zeros(len(self.objectives))
         from moocore import is_nondominated
 
-        return reference(points[is_nondominated(points)])
+        return reference_point(points[is_nondominated(points)])
 
-    def _on_their_way(self) -> Belief:
-        belief = self.pool.belief
-        assert belief is not None
+    def _on_their_way(self) -> Posterior:
+        posterior = self.pool.posterior
+        assert posterior is not None
         rows = [row for key in self._pending if (row := self.pool.row(key)) is not None]
-        return belief.take(np.array(rows, dtype=np.int64))
+        return posterior.take(np.array(rows, dtype=np.int64))
 
-    def _wish_of(self, row: int, share: float) -> Wish:
-        belief, answers = self.pool.belief, self.pool.answers
-        assert belief is not None and answers is not None
+    def _query_of(self, row: int, share: float) -> Query:
+        posterior, answers = self.pool.posterior, self.pool.answers
+        assert posterior is not None and answers is not None
         one = answers.take(np.array([row]))
         names = [name for name in one.interval if name in one.metrics]
         why = {
@@ -252,7 +260,7 @@ class ActiveSearch:
             "model": f"{self.model.name}/{self.model.version}",
             "labels_before": self.labels,
             "expected_gain": None if math.isinf(share) else share,
-            "sound": float(belief.sound[row]),
+            "sound": float(posterior.feasibility[row]),
             "said": {
                 name: {
                     "median": _number(one.metrics[name][0]),
@@ -262,7 +270,14 @@ class ActiveSearch:
                 for name in names
             },
         }
-        return Wish(self.pool.keys[row], self.pool.genomes[[row]], self.pool.batch.take(np.array([row])), why)
+        return Query(self.pool.keys[row], self.pool.genomes[[row]], self.pool.batch.take(np.array([row])), why)
+
+
+def labels_of(task: Task, designs: Batch, answers: Evaluation) -> Dataset | None:
+    """What a truth answered about designs, as surrogates are shown it; None where it answered about none. A design that
+    FAILED says nothing."""
+    rows = np.flatnonzero(labelled(answers))
+    return Dataset(task, designs.take(rows), answers.take(rows)) if len(rows) else None
 
 
 def _number(value: float) -> float | None:

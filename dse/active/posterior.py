@@ -9,7 +9,7 @@ import numpy as np
 
 from design.core import Batch, Evaluation, Floats, Objective, Status, key_bytes
 from design.metrics import metric_unit, metric_values
-from dse.active.acquisition import Belief
+from dse.active.acquisition import Posterior
 
 DRAWS = 16
 VALID = "valid_probability"
@@ -26,7 +26,7 @@ def logarithms(values: Floats, objectives: Sequence[Objective]) -> Floats:
     return np.stack(found, axis=1)
 
 
-def believed(answer: Evaluation, batch: Batch, objectives: Sequence[Objective], seed: int) -> Belief:
+def posterior_of(answer: Evaluation, batch: Batch, objectives: Sequence[Objective], seed: int) -> Posterior:
     """Of n designs. A design that has no finite value of an objective is not sound. Draws are a design's own, whatever
     its company: normal in the logarithm, as wide as its interval says, around its median.
 
@@ -40,7 +40,7 @@ def believed(answer: Evaluation, batch: Batch, objectives: Sequence[Objective], 
     draws = middle[:, None] + wide[:, None] * _normals(batch, seed, len(objectives))
     sound = np.where(known & (answer.status != Status.FAILED), answer.metrics.get(VALID, np.ones(len(answer))), 0.0)
     sound = np.where(answer.status == Status.INFEASIBLE, UNLIKELY * sound, sound)
-    return Belief(draws, middle, np.nan_to_num(sound))
+    return Posterior(draws, middle, np.nan_to_num(sound))
 
 
 def _spread(answer: Evaluation, objective: Objective) -> Floats:

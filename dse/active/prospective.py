@@ -12,7 +12,7 @@ from design.core import Bools, Evaluation, Floats, Ints, Status
 
 
 @dataclass(frozen=True)
-class Fresh:
+class Prospective:
     """One metric of n labels in the order in which they came: the `truth`, what had been `said`, and the ends `low`
     and `high` of its interval, NaN where there is none; `version` is the model's number. (n,) each."""
 
@@ -42,17 +42,17 @@ class Fresh:
         return int(inside.sum()), int(stated.sum())
 
 
-def fresh_labels(whys: Sequence[Mapping[str, Any]], answers: Evaluation, metric: str) -> Fresh:
-    """Of labels, what `Wish.why` said of each and what the truth answered."""
-    said = [why["said"].get(metric, {}) for why in whys]
+def prospective_errors(provenances: Sequence[Mapping[str, Any]], answers: Evaluation, metric: str) -> Prospective:
+    """Of labels, what `Query.provenance` said of each and what the truth answered."""
+    said = [why["said"].get(metric, {}) for why in provenances]
     ends = [one.get("interval") or (None, None) for one in said]
     truth = answers.metrics.get(metric, np.full(len(answers), np.nan))
-    return Fresh(
+    return Prospective(
         truth=np.where(answers.status == Status.FAILED, np.nan, truth),
         said=_numbers([one.get("median") for one in said]),
         low=_numbers([low for low, _ in ends]),
         high=_numbers([high for _, high in ends]),
-        version=np.array([why["version"] for why in whys], dtype=np.int64),
+        version=np.array([why["version"] for why in provenances], dtype=np.int64),
     )
 
 

@@ -1,54 +1,57 @@
-"""Execution type `predict`: what a trained model says of one design, digit by digit, with its confidence in each."""
+"""Execution type `predict`: what a surrogate says of one design, and of a language model digit by digit."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from cost_model.surrogates.checkpoints import language_model, with_intervals
-from design.core import Batch
 from design.errors import InputError
-from design.hls.design import TARGETS, batch_of, hls_schema
-from design.hls.directives import broken
-from design.hls.loop_nest import PIPELINE, Kernel
 from dse.options import Settings
 from dse.records.directory import write_whole
-from frontends.c_kernel import read_kernel
+from dse.studies.registry import learning_of
+from dse.studies.surrogates import SURROGATES
 
 FILE = "prediction.json"
 
 
 def predict_as(settings: Settings, out: Path) -> int:
     """Predicts the design that --set names, prints it and writes `prediction.json`. Returns an exit code. Raises
-    InputError for an unusable kernel, design or checkpoint."""
-    if settings["kernel"] is None:
-        raise InputError("--kernel", "is missing", "a C file with loop directives")
-    kernel = read_kernel(Path(settings["kernel"]))
-    batch = chosen(kernel, settings["tool-version"], settings["set"] or ())
-    model = language_model(settings["checkpoint"], settings["base-model"])
-    target, seed = TARGETS[settings["tool-version"]], settings["seed"]
-    evaluator = with_intervals(model, settings["checkpoint"]).fitted(kernel, target, None, seed)
-    answer = evaluator.evaluate(batch, seed=seed)
-    digits = model.fitted(kernel, target, None, seed).digits(batch)
-    found = {
-        "kernel": kernel.name,
+    InputError for an unusable task, design, evaluator or checkpoint."""
+    learning = learning_of(settings)
+    task, seed = learning.read_task(), settings["seed"]
+    batch = learning.design(task)
+    name = learning.default["predict"] if settings["evaluator"] == "auto" else settings["evaluator"]
+    if name not in SURROGATES:
+        raise InputError("--evaluator", f"{name} with --execution-type predict", f"one of {', '.join(SURROGATES)}")
+    surrogate = SURROGATES[name](learning.domain)
+    labels = learning.read_labels(task)
+    answer = surrogate.condition(task, labels, seed=seed).evaluate(batch, seed=seed)
+    first = task.metrics[0]
+    model = getattr(surrogate, "inner", surrogate).condition(task, None, seed=seed)
+    digits = model.digits(batch) if hasattr(model, "digits") else {}
+    names = list(answer.samples) or [name for name in task.metrics if name in answer.metrics]
+    found: dict[str, Any] = {
+        "kernel": getattr(task, "kernel", task).name,
         "tool": settings["tool-version"],
         "design": batch.schema.text(batch, 0),
-        "by": str(answer.source["cycles"][0]),
+        "by": str(answer.source[first][0]),
         "metrics": {
             metric: {
-                "median": float(answer.metrics[metric][0]),
-                "interval": answer.interval[metric][0].tolist(),
-                "samples": answer.samples[metric][0].tolist(),
-                "digits": digits[metric],
+                "median": _number_or_null(float(answer.metrics[metric][0])),
+                "interval": answer.interval[metric][0].tolist() if metric in answer.interval else None,
+                "samples": answer.samples[metric][0].tolist() if metric in answer.samples else [],
+                "digits": digits.get(metric, []),
             }
-            for metric in answer.samples
+            for metric in names
         },
-        "valid_probability": float(answer.metrics["valid_probability"][0]),
     }
+    if "valid_probability" in answer.metrics:
+        found["valid_probability"] = float(answer.metrics["valid_probability"][0])
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / FILE, json.dumps(found, indent=1) + "\n")
@@ -59,42 +62,27 @@ def predict_as(settings: Settings, out: Path) -> int:
     return 0
 
 
-def chosen(kernel: Kernel, tool: str, pairs: tuple[str, ...]) -> Batch:
-    """The one design that NAME=VALUE pairs say; what they leave out is off, or a factor of 1. Raises InputError for a
-    parameter that is not there or comes twice, and for a value outside its range."""
-    if not kernel.parameters:
-        raise InputError(f"kernel {kernel.name}", "has no parameters", "auto{NAME} in its directives")
-    point: dict[str, str | int] = {p.name: "off" if p.kind == PIPELINE else 1 for p in kernel.parameters}
-    seen: set[str] = set()
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or name not in point:
-            raise InputError("--set", f"'{pair[:60]}' names no parameter", f"NAME=VALUE of {', '.join(point)}")
-        if name in seen:
-            raise InputError("--set", f"{name} comes twice", "each parameter once")
-        seen.add(name)
-        point[name] = int(value) if value.isdigit() and len(value) < 10 else value
-    batch = batch_of(kernel, hls_schema(kernel, TARGETS[tool]), [point], "--set")
-    for reason in broken(kernel, batch.columns):
-        raise InputError("--set", reason, "a design that the tool can make")
-    return batch
-
-
-def _show(found: dict[str, object]) -> None:
+def _show(found: dict[str, Any]) -> None:
     console, metrics = Console(), found["metrics"]
-    assert isinstance(metrics, dict)
     print(f"{found['kernel']} by {found['tool']}: {found['design']}")
     table = Table(box=None, padding=(0, 1))
     for heading, side in (("metric", "left"), ("median", "right"), ("90 % interval", "right"), ("digits", "left")):
         table.add_column(heading, justify=side)  # type: ignore[arg-type]
-    for metric, said in metrics.items():
-        low, high = said["interval"]
-        digits = "  ".join(f"{token} {share:.0%}" for token, share in said["digits"])
-        table.add_row(metric, _number(said["median"]), f"{_number(low)} to {_number(high)}", digits)
+    for metric, one in metrics.items():
+        digits = "  ".join(f"{token} {share:.0%}" for token, share in one["digits"])
+        ends = "" if one["interval"] is None else " to ".join(map(_number, one["interval"]))
+        table.add_row(metric, _number(one["median"]), ends, digits)
     console.print(table)
-    print(f"valid with probability {found['valid_probability']:.0%}; by {found['by']}")
+    valid = "" if "valid_probability" not in found else f"valid with probability {found['valid_probability']:.0%}; "
+    print(f"{valid}by {found['by']}")
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
     """Counts whole, watts and the like to three digits."""
+    if value is None:
+        return "-"
     return f"{value:,.0f}" if value >= 100 or value == round(value) else f"{value:.3g}"
+
+
+def _number_or_null(value: float) -> float | None:
+    return value if math.isfinite(value) else None

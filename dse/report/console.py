@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from rich.box import SIMPLE
+from rich.console import Console
 from rich.table import Table
 
-from dse.records.outcome import Outcome
-from dse.report.terminal import terminal
+from dse.report.acquired import acquired_words
+from dse.report.terminal import plain_table, terminal
+from dse.report.validation import validation_table
+from dse.studies.outcome import Outcome
 from dse.studies.study import Study
 
 
@@ -39,4 +44,19 @@ def print_outcome(study: Study, outcome: Outcome, folder: str) -> None:
     console.print(table)
     print(f"Best: {outcome.front.schema.text(outcome.front, 0)}")
     study.say(console, outcome)
+    if outcome.findings is not None:
+        _say_truth(console, outcome)
+        study.say_words(outcome)
     print(f"Results are in {folder}")
+
+
+def _say_truth(console: Console, outcome: Outcome) -> None:
+    """What a truth answered: about designs of the front, and about those that an active loop chose."""
+    if (checked := outcome.validation) is not None:
+        calls = f"{checked.calls} call{'s' * (checked.calls != 1)}"
+        print(f"Designs of the front checked by {checked.source} ({calls}):")
+        console.print(plain_table(validation_table(checked), ("status",)))
+        if checked.error is not None:
+            print(f"Median error of the estimated {checked.metric}: {checked.error:.1%}")
+    if outcome.acquired is not None:
+        print("\n".join(textwrap.fill(words, 118) for words in acquired_words(outcome.acquired)))

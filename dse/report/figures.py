@@ -11,9 +11,9 @@ import numpy as np
 from design.core import Floats
 from design.metrics import metric_unit
 from dse.records.archive import Progress, objective_values
-from dse.records.outcome import Outcome
 from dse.report.pictures.convergence import convergence_picture
 from dse.report.pictures.fronts import front_picture
+from dse.studies.outcome import Outcome
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,14 @@ from cost_model.nmp.operators.plugins import ModelFault
 from design.core import Floats
 from dse.records.archive import Progress, objective_values
 from dse.records.directory import write_whole
-from dse.records.outcome import Outcome
+from dse.report.acquired import acquired_pictures, acquired_table, acquired_words
 from dse.report.figures import run_pictures
 from dse.report.inline import inline_svg
 from dse.report.knee import knee
 from dse.report.repeat import command
 from dse.report.tables import front_table, said_by
+from dse.report.validation import error_card, validation_picture, validation_table
+from dse.studies.outcome import Outcome
 from dse.studies.study import Study
 
 LOG = logging.getLogger("tilewright")
@@ -43,9 +45,12 @@ def write_report(
     signs = [objective.sign for objective in outcome.objectives]
     turn = knee(objective_values(outcome.answers, outcome.objectives), signs) if len(outcome.front) else None
     drawn = list(run_pictures(outcome, history, cloud, turn, place))
+    checked, acquired = outcome.validation, outcome.acquired
     if found is not None and not brief:
         try:
             drawn.extend(study.pictures(outcome, place))
+            drawn.extend([] if checked is None else validation_picture(checked, place))
+            drawn.extend([] if acquired is None else acquired_pictures(acquired, place))
         except ModelFault as fault:  # a user's model is asked for more than the run needed
             LOG.warning("a report without all pictures: %s", fault)
     pictures = {p.name: {"svg": inline_svg(p.svg, p.name, p.label), "caption": p.caption} for p in drawn}
@@ -64,7 +69,11 @@ def write_report(
         brief=brief,
         running=outcome.ended == "running",
         pictures=pictures,
-        cards=study.cards(outcome),
+        cards=[*study.cards(outcome), *([] if checked is None else [error_card(checked)])],
+        checks=validation_table(checked),
+        checked_by="" if checked is None else checked.source,
+        labels=([], []) if acquired is None else acquired_table(acquired),
+        loop_words=[] if acquired is None else acquired_words(acquired),
         words=study.words(outcome),
         front=front_table(study, outcome, turn),
         command=command(outcome.settings),

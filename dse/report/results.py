@@ -9,10 +9,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from dse.active.acquired import acquired_summary
 from dse.records.directory import write_whole
 from dse.records.export import design_table, write_table
-from dse.records.outcome import Outcome
 from dse.report.repeat import revision
+from dse.report.validation import validation_summary
+from dse.studies.outcome import Outcome
 from dse.studies.study import Study
 
 VERSION = "0.1.0"
@@ -39,6 +41,10 @@ def result_log(study: Study, outcome: Outcome) -> str:
 def summary(study: Study, outcome: Outcome) -> dict[str, Any]:
     """Everything of a run that fits on a page, for programs."""
     rows, further = range(len(outcome.front)), study.summary(outcome)
+    if outcome.validation is not None:
+        further["checked"] = validation_summary(outcome.validation, outcome.front_ids)
+    if outcome.acquired is not None:
+        further["bought"] = acquired_summary(outcome.acquired)
     front = [
         {"id": int(outcome.front_ids[row]), "metrics": _metrics(outcome, row)}
         | {"design": outcome.front.schema.text(outcome.front, row)}

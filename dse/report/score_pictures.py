@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cost_model.surrogates.predictor import METRICS
 from design.core import LEVEL
-from design.metrics import CYCLES
 from dse.report.pictures.scores.digits import Begun, digits_picture
 from dse.report.pictures.scores.distance import distance_picture
 from dse.report.pictures.scores.reliability import Held, reliability_picture
@@ -26,24 +24,24 @@ def draw_scores(result: Result, headings: Sequence[str], folder: Path) -> None:
     if any(one.coverage or one.ranks for rows in held.values() for one in rows.values()):
         reliability_picture(held, LEVEL, folder)
     digits_picture({title: digits_of(result, name) for title, name in panels.items()}, PLACES, folder)
-    near = {kernel: there["distance"] for kernel, there in result["distance"].items() if there}
+    near = {kernel: there["distance"] for kernel, there in result.get("distance", {}).items() if there}
     if near:
         distance_picture({title: errors_of(result, name) for title, name in panels.items()}, near, folder)
 
 
 def reliability_of(result: Result, heading: str) -> dict[str, Held]:
     """By predictor, what its intervals and samples held; those of cycles kernel by kernel."""
-    found = {}
+    found, first = {}, result["metrics"][0]
     for name, block in _blocks(result, heading).items():
         kernels = block["kernels"].values()
         ranks = result["ranks"][name][heading]
         found[name] = Held(
-            coverage=[k[CYCLES]["coverage_90"] for k in kernels if k[CYCLES]["coverage_90"] is not None],
-            width=[k[CYCLES]["width_90"] for k in kernels if k[CYCLES]["width_90"] is not None],
+            coverage=[k[first]["coverage_90"] for k in kernels if k[first]["coverage_90"] is not None],
+            width=[k[first]["width_90"] for k in kernels if k[first]["width_90"] is not None],
             others={
                 metric: (block[metric]["coverage_90"], block[metric]["width_90"])
-                for metric in METRICS
-                if metric != CYCLES and block[metric]["coverage_90"] is not None
+                for metric in result["metrics"][1:]
+                if block[metric]["coverage_90"] is not None
             },
             ranks={metric: shares for metric, shares in ranks.items() if shares is not None},
         )
@@ -58,14 +56,15 @@ def digits_of(result: Result, heading: str) -> dict[str, dict[str, Begun]]:
             for name, places in result["digits"].items()
             if metric in places[heading]
         }
-        for metric in METRICS
+        for metric in result["metrics"]
     }
 
 
 def errors_of(result: Result, heading: str) -> dict[str, dict[str, float]]:
-    """By predictor and kernel, RMSE(y) of cycles."""
+    """By predictor and task, RMSE(y) of the first metric."""
+    first = result["metrics"][0]
     return {
-        name: {k: v[CYCLES]["rmse_y"] for k, v in block["kernels"].items() if v[CYCLES]["rmse_y"] is not None}
+        name: {k: v[first]["rmse_y"] for k, v in block["kernels"].items() if v[first]["rmse_y"] is not None}
         for name, block in _blocks(result, heading).items()
     }
 

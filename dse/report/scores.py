@@ -11,19 +11,14 @@ from rich.table import Table
 from dse.report.terminal import terminal
 from evaluators.scoring.protocol import VALIDITY
 
-COLUMNS: tuple[tuple[str, str, str, bool], ...] = (  # heading, metric, field, as a percentage
-    ("RMSE(y)", "cycles", "rmse_y", False),
-    ("Spearman", "cycles", "spearman", False),
-    ("median APE", "cycles", "median_ape", True),
-    ("MAPE", "cycles", "mape", True),
-    ("within 10 %", "cycles", "within_10", True),
-    ("pass@5", "cycles", "pass_at_5", True),
-    ("90 % holds", "cycles", "coverage_90", True),
-    ("LUT", "lut", "rmse_y", False),
-    ("FF", "ff", "rmse_y", False),
-    ("DSP", "dsp", "rmse_y", False),
-    ("BRAM", "bram", "rmse_y", False),
-    ("valid F1", VALIDITY, "f1", False),
+FIRST: tuple[tuple[str, str, bool], ...] = (  # heading, field of the first metric, as a percentage
+    ("RMSE(y)", "rmse_y", False),
+    ("Spearman", "spearman", False),
+    ("median APE", "median_ape", True),
+    ("MAPE", "mape", True),
+    ("within 10 %", "within_10", True),
+    ("pass@5", "pass_at_5", True),
+    ("90 % holds", "coverage_90", True),
 )
 
 
@@ -44,7 +39,11 @@ def _table(result: Mapping[str, Any], name: str, blocks: Mapping[str, Mapping[st
     title = f"{result['tool_version']}, {name}: means over {', '.join(kernels)}{over}"
     table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE)
     table.add_column("evaluator", no_wrap=True)
-    shown = [c for c in COLUMNS if any(block[c[1]][c[2]] is not None for block in blocks.values())]
+    first, *others = result["metrics"]
+    columns = [(heading, first, field, percent) for heading, field, percent in FIRST]
+    columns += [(metric.upper(), metric, "rmse_y", False) for metric in others]
+    columns.append(("valid F1", VALIDITY, "f1", False))
+    shown = [c for c in columns if any(block[c[1]][c[2]] is not None for block in blocks.values())]
     for heading, _, _, _ in shown:
         table.add_column(heading, justify="right", no_wrap=True)
     for row, block in blocks.items():
@@ -60,7 +59,10 @@ def _cell(value: float | None, percent: bool) -> str:
 
 
 def _notes(result: Mapping[str, Any], headings: Sequence[str]) -> None:
-    print("First columns of cycles; LUT, FF, DSP and BRAM are RMSE(y). In y, 1 is a factor of 4.")
+    first, *others = result["metrics"]
+    listed = [name.upper() for name in others]
+    rest = f"; {', '.join(listed[:-1])} and {listed[-1]} are RMSE(y)" if len(listed) > 1 else ""
+    print(f"First columns of {first}{rest}. In y, 1 is a factor of 4.")
     if result["seen"]:
         print(f"Not unseen: {result['evaluator']} was fitted on the families of {', '.join(result['seen'])}.")
     blank = {k: v["filled"] for name in headings for k, v in result[name]["kernels"].items() if v["filled"]}
@@ -70,7 +72,7 @@ def _notes(result: Mapping[str, Any], headings: Sequence[str]) -> None:
         )
     for name, why in result["skipped"].items():
         print(f"Skipped {name}: {why}.")
-    if not any(result["distance"].values()):
+    if not any(result.get("distance", {}).values()):
         print("No distances to training kernels: the data set has none of another family.")
     if result["baselines"] is None:
         print(f"No baselines: {result['baselines_absent']}.")

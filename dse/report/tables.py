@@ -8,7 +8,7 @@ import numpy as np
 
 from design.core import Floats
 from design.metrics import metric_values
-from dse.records.outcome import Outcome
+from dse.studies.outcome import Outcome
 from dse.studies.study import Study
 
 MOST_ROWS = 100  # of a front; of a larger one an even choice

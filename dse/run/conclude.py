@@ -7,10 +7,9 @@ import numpy as np
 from design.core import Floats, Status
 from design.metrics import metric_values
 from dse.records.archive import Archive
-from dse.records.outcome import Bound, Ending, Outcome
 from dse.records.store import Store
-from dse.studies.problem import Problem
-from dse.studies.study import Study
+from dse.studies.outcome import Bound, Ending, Outcome
+from dse.studies.study import Problem, Study
 from evaluators.execution.faults import failed
 
 CLOUD = 4000  # other designs drawn beside a front
@@ -40,6 +39,8 @@ def conclude(study: Study, archive: Archive, store: Store, end: Ending) -> Outco
         versions=store.facts[SITTING]["versions"],
         bound=end.bound,
         findings=study.findings(archive, front, answers, end, store),
+        validation=study.validation(archive, answers, end) if len(front) else None,
+        acquired=study.acquired(store),
     )
 
 
@@ -52,6 +53,7 @@ def remember(store: Store, end: Ending) -> None:
         "bound": {"lower_bound": end.bound.lower_bound, "how": end.bound.how},
         "further": end.further,
         "full": end.full,
+        "checked": end.checked,
     }
 
 
@@ -61,7 +63,11 @@ def remembered(store: Store) -> Ending:
         seconds, cpu_s = store.steps()[-1][1:] if store.steps() else (0.0, 0.0)
         return Ending("not ended yet", cpu_s, seconds, Bound(None, "the run is not over"), None, False)
     kept = store.facts[ENDING]
-    return Ending(kept["ended"], kept["cpu_s"], kept["wall_s"], Bound(**kept["bound"]), kept["further"], kept["full"])
+    further, checked = kept["further"], kept.get("checked")
+    if checked is None and isinstance(further, dict) and {"calls", "designs"} <= set(further):
+        further, checked = None, further  # runs of before 0.2 kept it there
+    bound = Bound(**kept["bound"])
+    return Ending(kept["ended"], kept["cpu_s"], kept["wall_s"], bound, further, kept["full"], checked)
 
 
 def cloud(problem: Problem, store: Store) -> Floats:

@@ -18,7 +18,6 @@ from dse.records.archive import Archive
 from dse.records.directory import RunDirectory, write_whole
 from dse.records.export import export
 from dse.records.log import RunLog
-from dse.records.outcome import Bound, Ending, Outcome
 from dse.records.store import FILE, LATER, Store
 from dse.report.console import print_outcome
 from dse.report.progress import ProgressLine
@@ -27,8 +26,8 @@ from dse.run.conclude import ENDING, SITTING, cloud, conclude, remember
 from dse.run.interrupt import INTERRUPTED, OVER_TIME, Interrupt
 from dse.search.engine import Search
 from dse.search.explore import FAILING, explore
-from dse.studies.desk import Desk
-from dse.studies.study import Study
+from dse.studies.outcome import Bound, Ending, Outcome
+from dse.studies.study import RunContext, Study
 from evaluators.execution.batching import Pace
 from evaluators.execution.fault_tolerant import Guarded
 from evaluators.execution.workers import Workers
@@ -58,12 +57,12 @@ class Run:
             RunDirectory(folder, settings["resume"]),
             RunLog(folder),
             Interrupt(settings["time-limit"]) as interrupt,
-            self.study.judge(self._desk(interrupt), self._candidates()) as evaluator,
+            self.study.judge(self._context(interrupt), self._candidates()) as evaluator,
         ):
             self.store = self._store()
             write_whole(folder / "settings.yaml", _yaml(settings))
             search, generations = self._search()
-            active = self.study.active(evaluator, self.store, self._desk(interrupt))
+            active = self.study.active(evaluator, self.store, self._context(interrupt))
             steps, more = (generations, None) if active is None else (active.budget, active.state)
             with ProgressLine(steps, interrupt, settings["quiet"], self.study.quick_bound, more) as line:
                 if active is not None:
@@ -86,7 +85,7 @@ class Run:
                 export(self.store, problem.space, folder, settings["export"])
             self.store.close()
             LOG.info("%d candidates, %s", outcome.candidates, outcome.ended)
-            unused = not self.study.tools_alone and not any(guarded.shipped for guarded in self._guards)
+            unused = not self.study.tools_only and not any(guarded.shipped for guarded in self._guards)
             through = not ended.startswith((*UNFINISHED, FAILING))
             if settings["process-num"] > 1 and through and unused and not settings["quiet"]:
                 print("note: evaluation was so cheap that workers would have slowed it", file=sys.stderr)
@@ -98,7 +97,7 @@ class Run:
         """Of this process and of its workers."""
         return time.process_time() + sum(guarded.remote_cpu_s for guarded in self._guards)
 
-    def _desk(self, interrupt: Interrupt) -> Desk:
+    def _context(self, interrupt: Interrupt) -> RunContext:
         """What the study may use."""
         count, address = self.settings["process-num"], self.settings["ray-address"]
         limit_s, stop = self.settings["row-time-limit"], lambda: interrupt.reason() is not None
@@ -109,12 +108,12 @@ class Run:
 
                 return RayWorkers(evaluator, count, address, limit_s)
 
-            pace, several = Pace(count, rows, limit_s, together_of(evaluator)), count > 1 and not self.study.tools_alone
+            pace, several = Pace(count, rows, limit_s, together_of(evaluator)), count > 1 and not self.study.tools_only
             self._guards.append(Guarded(evaluator, needs, limit_s, stop, workers if several else None, pace))
             return self._guards[-1]
 
         failures = self.settings["max-failures"]
-        return Desk(self.folder, count, address, stop, interrupt.reason, failures, self._cpu_s, guarded)
+        return RunContext(self.folder, count, address, stop, interrupt.reason, failures, self._cpu_s, guarded)
 
     def _store(self) -> Store:
         """A new store, or the one to go on with."""
@@ -141,7 +140,7 @@ class Run:
         count, address = self.settings["process-num"], self.settings["ray-address"]
         if address is not None and count < 2:
             raise InputError("--ray-address", f"{address} with {count} worker", "--process-num of 2 or more")
-        if count > 1 and not self.study.tools_alone and importlib.util.find_spec("ray") is None:
+        if count > 1 and not self.study.tools_only and importlib.util.find_spec("ray") is None:
             raise InputError("--process-num", "workers need Ray", "pip install -r requirements.txt, or 1")
         self.study.check(self.settings["algorithm"], self._candidates())
 
@@ -169,10 +168,12 @@ class Run:
             self._polish(archive, bound.better, seconds)
             ended += f", {POLISHED}"
         line.say("writing results")
-        further = None
+        further = checked = None
         if not ended.startswith((*UNFINISHED, FAILING)):
-            further = self.study.further(archive, self._desk(interrupt), full, line.say)
-        end = Ending(ended, cpu_s, seconds, bound, further, full)
+            context = self._context(interrupt)
+            further = self.study.further(archive, context, full, line.say)
+            checked = self.study.validate(archive, context, line.say)
+        end = Ending(ended, cpu_s, seconds, bound, further, full, checked)
         outcome = conclude(self.study, archive, self.store, end)
         remember(self.store, end)
         self._write(archive, outcome)

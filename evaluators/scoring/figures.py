@@ -11,7 +11,7 @@ import numpy as np
 
 from design.core import LEVEL, Bools, Floats
 from design.errors import InputError
-from design.metrics import CYCLES, target
+from design.metrics import metric_of, target
 
 DRAWS = 5  # samples that are scored, the first ones
 # The threshold that makes F1 largest is half of that F1 (Lipton, Elkan and Narayanaswamy, "Optimal thresholding of
@@ -68,7 +68,7 @@ def figures(
     if interval is not None and abs(level - LEVEL) < 1e-9:
         _numbers(metric, interval, who, "interval")
         low, high = interval[:, 0], interval[:, 1]
-        one = 0.0 if metric == CYCLES else 1.0
+        one = metric_of(metric).plus
         found["coverage_90"] = float(np.mean((low <= truth) & (truth <= high)))
         found["width_90"] = float(np.mean(np.log2((one + high) / (one + low))))
     return found
@@ -101,7 +101,7 @@ def f1(truth: Bools, probability: Floats, who: str = "the predictor") -> float |
 
 
 def _ape(metric: str, truth: Floats, predicted: Floats) -> Floats:
-    return np.abs(predicted - truth) / (truth if metric == CYCLES else np.maximum(truth, 1.0))
+    return np.abs(predicted - truth) / (truth if metric_of(metric).plus == 0 else np.maximum(truth, 1.0))
 
 
 def _of_samples(metric: str, truth: Floats, predicted: Floats, samples: Floats) -> Fields:
@@ -120,8 +120,9 @@ def _of_samples(metric: str, truth: Floats, predicted: Floats, samples: Floats) 
 
 
 def _numbers(metric: str, values: Floats, who: str, what: str) -> None:
-    good = np.isfinite(values) & ((values > 0) if metric == CYCLES else (values >= 0))
+    above = metric_of(metric).plus == 0
+    good = np.isfinite(values) & ((values > 0) if above else (values >= 0))
     if not good.all():
         bad = int(np.sum(~good.reshape(len(good), -1).all(axis=1)))
-        expected = f"a number {'above' if metric == CYCLES else 'of at least'} 0 for every design with known cycles"
+        expected = f"a number {'above' if above else 'of at least'} 0 for every design with known cycles"
         raise InputError(who, f"has no usable {what} of {metric} for {bad} of {len(values)} designs", expected)

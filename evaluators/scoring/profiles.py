@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cost_model.surrogates.predictor import METRICS
+from design.contracts import Dataset
 from design.core import Evaluation, Floats, Rows
 from evaluators.scoring.digits import PLACES, rounded, share_right, share_right_in_any
 from evaluators.scoring.figures import DRAWS
@@ -21,14 +21,14 @@ PROFILES: dict[str, str] = {
 Profile = dict[str, Floats | None]
 
 
-def profiles_of(truth: Mapping[str, Floats], answer: Evaluation, rows: Rows) -> dict[str, Profile]:
+def profiles_of(data: Dataset, answer: Evaluation, rows: Rows) -> dict[str, Profile]:
     """By metric that the answer has, PROFILES over the given rows of both; None where there are too few samples."""
     found = {}
-    for metric in METRICS:
+    for metric in data.task.metrics:
         if metric in answer.metrics:
             samples = answer.samples.get(metric)
             drawn = None if samples is None or samples.shape[1] < DRAWS else samples[rows, :DRAWS]
-            found[metric] = profile(truth[metric][rows], answer.metrics[metric][rows], drawn)
+            found[metric] = profile(data.metric(metric)[rows], answer.metrics[metric][rows], drawn)
     return found
 
 
@@ -48,7 +48,7 @@ def profile(truth: Floats, predicted: Floats, samples: Floats | None) -> Profile
 def mean_profiles(several: Sequence[Mapping[str, Profile]]) -> dict[str, Profile]:
     """Metric by metric and place by place the mean of those that apply; None where none does."""
     found: dict[str, Profile] = {}
-    for metric in METRICS:
+    for metric in dict.fromkeys(name for profiles in several for name in profiles):
         here = [profiles[metric] for profiles in several if metric in profiles]
         if here:
             parts = {name: [values for p in here if (values := p[name]) is not None] for name in PROFILES}

@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cost_model.surrogates.predictor import METRICS, Predictor
+from design.contracts import Dataset, Surrogate
 from evaluators.scoring.figures import CALLED_VALID, FIELDS
 from evaluators.scoring.profiles import PROFILES, RANKS, RIGHT, RIGHT_IN_5, mean_profiles
-from evaluators.scoring.protocol import VALIDITY, Choose, KernelScore, drawn, mean_fields, score_kernel
-from frontends.hls_results.tables import KernelTable
+from evaluators.scoring.protocol import VALIDITY, Choose, TaskScore, drawn, mean_fields, score_task
 
 UNITS: dict[str, Any] = {
     **FIELDS,
@@ -33,10 +32,10 @@ def heading(count: int) -> str:
     return f"labels={count}"
 
 
-def block(scores: Sequence[KernelScore]) -> dict[str, Any]:
+def block(scores: Sequence[TaskScore], metrics: Sequence[str]) -> dict[str, Any]:
     """{metric: fields, .., "valid": {"f1"}, "kernels": {NAME: the same and how many designs}} of one label count."""
     found: dict[str, Any] = {}
-    for name in (*METRICS, VALIDITY):
+    for name in (*metrics, VALIDITY):
         empty = dict.fromkeys(("f1",) if name == VALIDITY else FIELDS)
         found[name] = mean_fields([score.blocks[name] for score in scores]) if scores else empty
     found["kernels"] = {
@@ -52,34 +51,34 @@ def block(scores: Sequence[KernelScore]) -> dict[str, Any]:
     return found
 
 
-def score_kernels(
-    predictor: Predictor,
-    tables: Sequence[KernelTable],
+def score_tasks(
+    surrogate: Surrogate,
+    tables: Sequence[Dataset],
     label_counts: Sequence[int],
     seed: int,
     progress: Callable[[str], None] = lambda line: None,
     choose: Choose = drawn,
-) -> dict[str, list[KernelScore]]:
-    """{"labels=0": a score for each kernel, ..}. Raises InputError where the predictor has no number for a design."""
+) -> dict[str, list[TaskScore]]:
+    """{"labels=0": a score for each kernel, ..}. Raises InputError where the surrogate has no number for a design."""
     found = {}
     for count in label_counts:
         scores = []
         for table in tables:
-            progress(f"{predictor.name}, {count} labels, {table.name}")
-            scores.append(score_kernel(predictor, table, count, seed, choose))
+            progress(f"{surrogate.name}, {count} labels, {table.task.name}")
+            scores.append(score_task(surrogate, table, count, seed, choose))
         found[heading(count)] = scores
     return found
 
 
-def blocks_by_labels(scored: Mapping[str, Sequence[KernelScore]]) -> dict[str, Any]:
-    """{"labels=0": block, ..} of what `score_kernels` found."""
-    return {name: block(scores) for name, scores in scored.items()}
+def blocks_by_labels(scored: Mapping[str, Sequence[TaskScore]], metrics: Sequence[str]) -> dict[str, Any]:
+    """{"labels=0": block, ..} of what `score_tasks` found."""
+    return {name: block(scores, metrics) for name, scores in scored.items()}
 
 
-def places_by_labels(scored: Mapping[str, Sequence[KernelScore]]) -> dict[str, Any]:
+def places_by_labels(scored: Mapping[str, Sequence[TaskScore]]) -> dict[str, Any]:
     """{"digits": {"labels=0": {metric: {"right": [..], "pass_at_5": [..] or None}}, ..},
     "ranks": {"labels=0": {metric: [..] or None}, ..}}: PROFILES as means over the kernels, of the metrics that the
-    predictor has."""
+    surrogate has."""
     digits, ranks = {}, {}
     for name, scores in scored.items():
         means = mean_profiles([score.profiles for score in scores])
@@ -90,11 +89,11 @@ def places_by_labels(scored: Mapping[str, Sequence[KernelScore]]) -> dict[str, A
 
 
 def score_table(
-    predictor: Predictor,
-    tables: Sequence[KernelTable],
+    surrogate: Surrogate,
+    tables: Sequence[Dataset],
     label_counts: Sequence[int],
     seed: int,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """{"labels=0": block, ..} of a predictor. Raises InputError where it gives no number for a design."""
-    return blocks_by_labels(score_kernels(predictor, tables, label_counts, seed, progress))
+    """{"labels=0": block, ..} of a surrogate. Raises InputError where it gives no number for a design."""
+    return blocks_by_labels(score_tasks(surrogate, tables, label_counts, seed, progress), tables[0].task.metrics)

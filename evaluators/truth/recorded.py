@@ -1,72 +1,73 @@
-"""Truth from recorded results of a tool: a design is looked up, at the price of a call."""
+"""Truth from recorded results: a design is looked up, at the cost of a call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cost_model.hls.tool_answer import RESOURCES, UNITS, Said, hls_evaluation
-from design.contracts import TRUE, AtOnce
-from design.core import Batch, Bools, Evaluation, Ints
+from design.contracts import TRUE, AtOnce, Dataset
+from design.core import Batch, Bools, Evaluation, Ints, gather, key_bytes
 from design.errors import InputError
-from frontends.hls_results.tables import KernelTable
+from design.metrics import metric_unit
+from evaluators.execution.faults import failed
 
 NOT_RECORDED = "not recorded"
 
 
 class Recorded(AtOnce):
-    """The results of one kernel and tool.
+    """The results of one task: `data` as a truth answers.
 
-    A design that is not in the table is FAILED, "not recorded", at no cost: it is no call, and not infeasible. One
-    that the tool gave no cycles for, or did not call valid, is a call and INFEASIBLE. `call_s` are the seconds that a
-    call is taken to have cost; tables do not record them. Raises InputError where a design is recorded with two
-    answers.
+    A design that is not there is FAILED, "not recorded", at no cost: it is no call, and not infeasible. `call_s` are
+    the seconds that a call is taken to have cost; tables do not record them. Name and version are those of the source
+    that the data name, else a digest of them. Raises InputError where there is no design, or a design is recorded with
+    two answers.
     """
 
     fidelity = TRUE
-    metrics: Mapping[str, str] = UNITS
 
-    def __init__(self, table: KernelTable, call_cost: float = 1.0, call_s: float = 0.0) -> None:
-        if not len(table.batch):
-            raise InputError(table.where, "has no designs", "results to look up")
-        self.call_cost = call_cost
-        self._schema, self._device, self._call_s = table.batch.schema, table.target.device, call_s
-        self._row = {key: row for row, key in enumerate(self._keys(table.batch))}
-        # A design with cycles and none of any resource was not reported on.
-        silent = np.all([np.nan_to_num(table.counts[name]) == 0 for name in RESOURCES], axis=0)
-        self._cycles, self._valid = table.cycles, table.valid
-        self._counts = {name: np.where(silent, np.nan, table.counts[name]) for name in RESOURCES}
-        self._shares = {name: np.where(silent, np.nan, table.shares[name]) for name in RESOURCES}
-        columns = [self._cycles, self._valid, *self._counts.values(), *self._shares.values()]
-        for row, key in enumerate(self._keys(table.batch)):
+    def __init__(self, data: Dataset, call_cost: float = 1.0, call_s: float = 0.0) -> None:
+        if not len(data):
+            raise InputError(data.provenance.where, "has no designs", "results to look up")
+        self.data, self.call_cost, self._schema = data, call_cost, data.batch.schema
+        answers = data.evaluation
+        self.metrics: Mapping[str, str] = {name: metric_unit(name) for name in answers.metrics}
+        keys = key_bytes(data.batch.schema.key(data.batch))
+        self._row = {key: row for row, key in reversed(list(enumerate(keys)))}
+        columns: list[NDArray[Any]] = [answers.status, *answers.metrics.values()]
+        for row, key in enumerate(keys):
             first = self._row[key]
             if first != row and any(not np.array_equal(c[first], c[row], equal_nan=True) for c in columns):
-                text = self._schema.text(table.batch, row)
-                raise InputError(f"{table.where}, {text}", self._both(row, first), "one answer for a design")
-        state = blake2b(f"{self._schema.context}\n{self._device}".encode(), digest_size=4)
-        for array in (*table.batch.columns.values(), *columns):
-            state.update(np.ascontiguousarray(array).tobytes())
-        self.name, self.version = f"recorded-{table.target.tool}", state.hexdigest()
-
-    def _both(self, row: int, other: int) -> str:
-        return f"is recorded twice, with {self._cycles[row]:g} and {self._cycles[other]:g} cycles or other resources"
-
-    @staticmethod
-    def _keys(batch: Batch) -> list[bytes]:
-        """The columns' values of each row, as bytes."""
-        table = np.stack([batch.columns[column.name] for column in batch.schema.columns], axis=1)
-        table = np.ascontiguousarray(table, dtype=np.int64)
-        found: list[bytes] = table.view(f"V{table.shape[1] * 8}").ravel().tolist()
-        return found
+                text = self._schema.text(data.batch, row)
+                name = data.task.metrics[0]
+                both = f"{data.metric(name)[row]:g} and {data.metric(name)[first]:g} {name} or other metrics"
+                what = f"is recorded twice, with {both}"
+                raise InputError(f"{data.provenance.where}, {text}", what, "one answer for a design")
+        if data.provenance.sources:
+            self.name, _, self.version = data.provenance.sources[0].partition("/")
+        else:
+            state = blake2b(self._schema.context.encode(), digest_size=4)
+            for array in (*data.batch.columns.values(), *columns):
+                state.update(np.ascontiguousarray(array).tobytes())
+            self.name, self.version = "recorded", state.hexdigest()
+        source = np.full(len(data), f"{self.name}/{self.version}")
+        self._answers = replace(
+            answers,
+            cost_s=np.full(len(data), call_s),
+            source=dict.fromkeys(answers.metrics, source),
+            interval={name: np.stack([values, values], axis=1) for name, values in answers.metrics.items()},
+            samples={},
+        )
 
     def rows_of(self, batch: Batch) -> Ints:
-        """(n,): where each design is in the table, -1 where it is not. Raises ValueError for designs of another kernel,
-        tool or device."""
+        """(n,): where each design is in the data, -1 where it is not. Raises ValueError for designs of another task."""
         if batch.schema != self._schema:
-            raise ValueError(f"{self.name} has results of another kernel or tool than the designs asked for")
-        keys = self._keys(batch) if len(batch) else []
+            raise ValueError(f"{self.name} has results of another task than the designs asked for")
+        keys = key_bytes(batch.schema.key(batch)) if len(batch) else []
         return np.array([self._row.get(key, -1) for key in keys], dtype=np.int64)
 
     def accepts(self, batch: Batch) -> Bools:
@@ -79,16 +80,6 @@ class Recorded(AtOnce):
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
         """See `Evaluator`."""
         row = self.rows_of(batch)
-        there = row >= 0
-        cycles = np.where(there, self._cycles[row], np.nan)
-        said = Said(
-            cycles=cycles,
-            counts={name: np.where(there, values[row], np.nan) for name, values in self._counts.items()},
-            shares={name: np.where(there, values[row], np.nan) for name, values in self._shares.items()},
-            valid=there & self._valid[row],
-            none=there & np.isnan(cycles),
-            reason=np.full(len(row), ""),
-            fault=np.where(there, "", NOT_RECORDED),
-            cost_s=np.where(there, self._call_s, 0.0),
-        )
-        return hls_evaluation(said, self._device, f"{self.name}/{self.version}")
+        there, absent = np.flatnonzero(row >= 0), np.flatnonzero(row < 0)
+        pieces = [(there, self._answers.take(row[there])), (absent, failed(self, len(absent), NOT_RECORDED, 0.0))]
+        return gather(pieces, len(batch))

@@ -7,68 +7,23 @@ The layout is HLSyn's (Bai et al., NeurIPS 2023): `designs/TOOL/NAME.json` maps 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from design.core import Batch, Bools, Floats, Rows
+from design.contracts import TOOL, Dataset, Provenance
+from design.core import Batch, Bools, Evaluation, Floats, Rows, Status
 from design.errors import InputError
 from design.hls.design import TARGETS, Target, batch_of, hls_schema
 from design.hls.loop_nest import Kernel
+from design.hls.task import HlsTask
+from design.metrics import CYCLES, RESOURCES
 from frontends.c_kernel import parse_kernel
 from frontends.hls_results.files import HlsFiles, open_files
 
-RESOURCES = ("lut", "ff", "dsp", "bram")
 FIELDS = ("perf", "point", "res_util", "valid")
 DESIGN = "a design as {perf, point, res_util, valid}"
-
-
-@dataclass(frozen=True)
-class KernelTable:
-    """What a tool said of n designs of a kernel.
-
-    `cycles` (n,) is NaN where the tool gave none. `counts` and `shares` of the device by resource, (n,) each, are NaN
-    where the tool gave neither cycles nor resources. `valid` (n,) is the tool's word, whether or not there are cycles.
-    """
-
-    kernel: Kernel = field(repr=False)
-    name: str
-    target: Target
-    batch: Batch = field(repr=False)
-    cycles: Floats = field(repr=False)
-    counts: Mapping[str, Floats] = field(repr=False)
-    shares: Mapping[str, Floats] = field(repr=False)
-    valid: Bools = field(repr=False)
-    where: str
-
-    def __len__(self) -> int:
-        return len(self.batch)
-
-    @property
-    def family(self) -> str:
-        """Kernels of one family are variants of one another: bicg, bicg-medium and bicg-large."""
-        return family_of(self.name)
-
-    def take(self, rows: Rows | slice) -> KernelTable:
-        """The given rows, in the given order."""
-        return KernelTable(
-            kernel=self.kernel,
-            name=self.name,
-            target=self.target,
-            batch=self.batch.take(rows),
-            cycles=self.cycles[rows],
-            counts={name: values[rows] for name, values in self.counts.items()},
-            shares={name: values[rows] for name, values in self.shares.items()},
-            valid=self.valid[rows],
-            where=self.where,
-        )
-
-
-def family_of(name: str) -> str:
-    """A kernel's name up to its first '-'."""
-    return name.split("-")[0]
 
 
 def result_names(path: Path) -> dict[str, tuple[str, ...]]:
@@ -82,7 +37,7 @@ def read_kernels(path: Path, names: Sequence[str]) -> dict[str, Kernel]:
     return {name: parse_kernel(*files.source(name)) for name in names} if files else {}
 
 
-def read_results(path: Path, tool: str, names: Sequence[str] | None = None) -> list[KernelTable]:
+def read_results(path: Path, tool: str, names: Sequence[str] | None = None) -> list[Dataset]:
     """The tables of a tool version, of all kernels or of those named, in order of names.
 
     Raises InputError, one line that names the file, for another layout, a tool version or a kernel that is not there,
@@ -99,7 +54,7 @@ def read_results(path: Path, tool: str, names: Sequence[str] | None = None) -> l
     return [_table(files, TARGETS[tool], name) for name in kernels if names is None or name in names]
 
 
-def _table(files: HlsFiles, target: Target, name: str) -> KernelTable:
+def _table(files: HlsFiles, target: Target, name: str) -> Dataset:
     kernel = parse_kernel(*files.source(name))
     designs, where = files.table(target.tool, name)
     if not kernel.parameters:
@@ -119,8 +74,26 @@ def _table(files: HlsFiles, target: Target, name: str) -> KernelTable:
             column[nothing] = np.nan
     cycles[cycles == 0] = np.nan
     valid = np.array([design["valid"] for design in values], dtype=bool)
-    table = KernelTable(kernel, name, target, batch, cycles, counts, shares, valid, where)
+    numbers = {CYCLES: cycles, **counts} | {f"{name}_share": values for name, values in shares.items()}
+    table = hls_dataset(HlsTask(kernel, target, name), batch, numbers, valid, where)
     return table.take(_first_of_each(table, list(designs)))
+
+
+def hls_dataset(
+    task: HlsTask, batch: Batch, metrics: Mapping[str, Floats], valid: Bools, where: str, sources: tuple[str, ...] = ()
+) -> Dataset:
+    """What a tool reported of n designs: `metrics` by name (n,), NaN where it gave none, and whether it called each
+    `valid` (n,), whether or not there are cycles. `sources` name who answered, as name/version."""
+    said = np.full(len(batch), sources[0] if sources else f"recorded-{task.target.tool}")
+    evaluation = Evaluation(
+        metrics=dict(metrics),
+        violation={"tool": np.where(valid, 0.0, 1.0)},
+        status=np.where(valid, Status.OK, Status.INFEASIBLE).astype(np.int8),
+        reason=np.where(valid, "", "the tool calls it not valid"),
+        cost_s=np.zeros(len(batch)),
+        source=dict.fromkeys(metrics, said),
+    )
+    return Dataset(task, batch, evaluation, TOOL, Provenance(where, sources))
 
 
 def _floats(values: list[float]) -> Floats:
@@ -162,16 +135,16 @@ def _check_key(key: str, batch: Batch, row: int, where: str) -> None:
         raise InputError(where, f"is the key of a point with {other[0]}", "a key and a point that agree")
 
 
-def _first_of_each(table: KernelTable, keys: list[str]) -> Rows:
+def _first_of_each(table: Dataset, keys: list[str]) -> Rows:
     """Rows without repeated designs. Raises InputError where a repeated design has another answer."""
     first: dict[tuple[int, ...], int] = {}
     if not keys:
         return np.empty(0, dtype=np.int64)
     points = np.stack([table.batch.columns[c.name] for c in table.batch.schema.columns], axis=1)
-    answers = np.column_stack([table.cycles, *table.counts.values(), *table.shares.values(), table.valid])
+    answers = np.column_stack([*table.evaluation.metrics.values(), table.feasible])
     for row, point in enumerate(map(tuple, points.tolist())):
         earlier = first.setdefault(point, row)
         if not np.array_equal(answers[earlier], answers[row], equal_nan=True):
             found = f"designs '{keys[earlier][:120]}' and '{keys[row][:120]}' are the same with different answers"
-            raise InputError(table.where, found, "one answer a design")
+            raise InputError(table.provenance.where, found, "one answer a design")
     return np.array(sorted(first.values()), dtype=np.int64)

@@ -7,12 +7,12 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from cost_model.surrogates.predictor import Predictor
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ae.loop.race import FIRST, METHODS, OBJECTIVES, Course, Looped, Method, distances, raced
 from cost_model.hls.estimate import EstimatePredictor
-from cost_model.surrogates.predictor import Predictor
 from cost_model.surrogates.tables.from_scratch import AlonePredictor
 from cost_model.surrogates.tables.task_only import KINDS
 from design.core import Status

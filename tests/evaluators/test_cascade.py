@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cost_model.surrogates.predictor import METRICS, VALID, FittedOn, Labelled
 
 from cost_model.hls.estimate import EstimateEvaluator, EstimatePredictor
 from cost_model.hls.rows import UTILISATION
 from cost_model.hls.store import read_fitted
 from cost_model.surrogates.lm.examples import Prompter
 from cost_model.surrogates.lm.surrogate import LmPredictor
-from cost_model.surrogates.predictor import METRICS, VALID, FittedOn, Labelled
 from design.contracts import Evaluator
 from design.core import Batch, Evaluation, Floats
 from design.hls.design import FLATTEN, TARGETS

@@ -19,14 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from cost_model.corpus.hls.records import TOOL, Record
+from design.contracts import TOOL, Dataset
 from design.core import Batch, Floats
 from design.errors import InputError
 from design.hls.design import TARGETS, Target, batch_of, hls_schema
 from design.hls.loop_nest import PIPELINE, Kernel
+from design.hls.task import HlsTask
 from design.loader import read_object
+from design.metrics import CYCLES, RESOURCES
 from frontends.c_kernel import parse_kernel
-from frontends.hls_results.tables import RESOURCES, KernelTable
+from frontends.hls_results.tables import hls_dataset
 
 FORMAT = 1
 FIELDS = {"format": int, "fidelity": str, "kernel": dict, "tool": str, "device": str, "labels": list}
@@ -80,8 +82,8 @@ def augmentation_text(kernel: Kernel, target: Target, labels: Sequence[BoughtLab
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
-def read_augmentation(path: Path) -> Record:
-    """The labels of a file, as a record by the kernel's own name.
+def read_augmentation(path: Path) -> Dataset:
+    """The labels of a file, as a data set by the kernel's own name.
 
     Raises InputError, one line that names file and place, for a file that cannot be read, another format or fidelity,
     fields too many, too few or of other types, a kernel that does not parse or is another than stated, an unknown tool
@@ -102,18 +104,12 @@ def read_augmentation(path: Path) -> Record:
         _check_point(label.point, kernel, place)
     batch = Batch.concat([batch_of(kernel, schema, [n.point], at) for n, at in zip(labels, places, strict=True)])
     _check_keys(labels, batch, places)
-    table = KernelTable(
-        kernel=kernel,
-        name=kernel.name,
-        target=target,
-        batch=batch,
-        cycles=_floats([label.cycles for label in labels]),
-        counts={name: _floats([label.counts[name] for label in labels]) for name in RESOURCES},
-        shares={name: _floats([label.shares[name] for label in labels]) for name in RESOURCES},
-        valid=np.array([label.valid for label in labels], dtype=bool),
-        where=str(path),
-    )
-    return Record(table, TOOL, bought_from=tuple(sorted({label.truth for label in labels})))
+    metrics = {CYCLES: _floats([label.cycles for label in labels])}
+    metrics |= {name: _floats([label.counts[name] for label in labels]) for name in RESOURCES}
+    metrics |= {f"{name}_share": _floats([label.shares[name] for label in labels]) for name in RESOURCES}
+    valid = np.array([label.valid for label in labels], dtype=bool)
+    truths = tuple(sorted({label.truth for label in labels}))
+    return hls_dataset(HlsTask(kernel, target), batch, metrics, valid, str(path), truths)
 
 
 def _written(label: BoughtLabel) -> dict[str, Any]:

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cost_model.corpus.hls.records import ESTIMATE, TOOL, Corpus, Record, gather
+from cost_model.corpus.hls.records import Corpus, gather
 from cost_model.corpus.split import SPLIT, read_split
+from design.contracts import ESTIMATE, TOOL, Dataset
 from design.errors import InputError
 from design.hls.design import TARGETS
+from design.hls.task import hls_task_of
+from design.metrics import CYCLES
 
 HLSYN = (
     "HLSyn (Bai, Sohrabizadeh, Qin, Hu, Sun, Cong: Towards a Comprehensive Benchmark for High-Level Synthesis Targeted"
@@ -36,7 +39,7 @@ def data_card(corpus: Corpus, source: str = HLSYN) -> str:
         "",
         "Labels",
         *(f"  {who}: {_count(corpus, fidelity)}" for fidelity, who in SAID_BY.items()),
-        f"  Records made from others by rewriting, with their labels: {sum(bool(r.ancestors) for r in corpus.records)}",
+        f"  Records made from others by rewriting, with their labels: {_rewritten(corpus)}",
         "  Cycles and counts are as the tool's table has them. Where it has no cycles they are not known, never 0.",
         *_bought(corpus),
         "",
@@ -54,41 +57,50 @@ def data_card(corpus: Corpus, source: str = HLSYN) -> str:
 def _families(corpus: Corpus) -> list[tuple[str, ...]]:
     """A row a tool version and family, and one for each tool version as a whole."""
     rows = []
-    for tool in sorted({record.tool for record in corpus.records}):
-        records = [record for record in corpus.records if record.tool == tool]
-        for family in sorted({record.family for record in records}):
-            rows.append((tool, family, *_figures([r for r in records if r.family == family])))
+    for tool in sorted({_tool(record) for record in corpus.records}):
+        records = [record for record in corpus.records if _tool(record) == tool]
+        for family in sorted({record.task.family for record in records}):
+            rows.append((tool, family, *_figures([r for r in records if r.task.family == family])))
         rows.append((tool, f"all ({TARGETS[tool].name})", *_figures(records)))
     return rows
 
 
-def _figures(records: Sequence[Record]) -> tuple[str, ...]:
-    cycles = np.concatenate([record.table.cycles for record in records])
+def _figures(records: Sequence[Dataset]) -> tuple[str, ...]:
+    cycles = np.concatenate([record.metric(CYCLES) for record in records])
     known = cycles[~np.isnan(cycles)]
-    valid = sum(int(record.table.valid.sum()) for record in records)
+    valid = sum(int(record.feasible.sum()) for record in records)
     between = f"{known.min():.0f} .. {known.max():.0f}" if len(known) else "-"
-    return str(len({r.name for r in records})), str(len(cycles)), str(len(known)), str(valid), between
+    return str(len({r.task.name for r in records})), str(len(cycles)), str(len(known)), str(valid), between
 
 
 def _count(corpus: Corpus, fidelity: str) -> str:
     records = [record for record in corpus.records if record.fidelity == fidelity]
-    return f"{len(records)} records, {sum(len(record.table) for record in records)} designs"
+    return f"{len(records)} records, {sum(len(record) for record in records)} designs"
 
 
 def _bought(corpus: Corpus) -> list[str]:
     """A line a file of labels that were bought and do not come from the source; nothing where there are none."""
-    records = [record for record in corpus.records if record.bought_from]
+    records = [record for record in corpus.records if record.provenance.sources]
     return ["", "CachedTruth labels, which are not of the source above"] * bool(records) + [
-        f"  {r.where}: {len(r.table)} designs of {r.name} ({r.tool}), said by {', '.join(r.bought_from)}"
+        f"  {r.provenance.where}: {len(r)} designs of {r.task.name} ({_tool(r)}), said by "
+        f"{', '.join(r.provenance.sources)}"
         for r in records
     ]
 
 
 def _kernels(corpus: Corpus) -> dict[tuple[str, str], list[str]]:
     found: dict[tuple[str, str], list[str]] = {}
-    for record in sorted(corpus.records, key=lambda r: (r.name, r.tool)):
-        found.setdefault((record.name, record.digest), []).append(record.tool)
+    for record in sorted(corpus.records, key=lambda r: (r.task.name, _tool(r))):
+        found.setdefault((record.task.name, record.task.digest), []).append(_tool(record))
     return found
+
+
+def _rewritten(corpus: Corpus) -> int:
+    return sum(bool(record.provenance.ancestors) for record in corpus.records)
+
+
+def _tool(record: Dataset) -> str:
+    return hls_task_of(record).target.tool
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:

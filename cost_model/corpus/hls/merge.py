@@ -7,13 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from cost_model.corpus.hls.records import Corpus, Record
+from cost_model.corpus.hls.records import Corpus
+from design.contracts import Dataset
 from design.core import Rows, key_bytes
 from design.errors import InputError
-from frontends.hls_results.tables import RESOURCES, KernelTable
+from design.hls.task import hls_task_of
+from design.metrics import CYCLES, RESOURCES
 
 
-def with_bought(corpus: Corpus, bought: Sequence[Record]) -> Corpus:
+def with_bought(corpus: Corpus, bought: Sequence[Dataset]) -> Corpus:
     """A corpus with bought labels at its end, file by file.
 
     A kernel that is there already, or a copy of one, goes by the name that it has there: whoever holds back its family
@@ -22,54 +24,57 @@ def with_bought(corpus: Corpus, bought: Sequence[Record]) -> Corpus:
     is there with another answer.
     """
     for record in bought:
-        named = replace(record, table=replace(record.table, name=_known_as(corpus, record)))
+        named = replace(record, task=replace(hls_task_of(record), known_as=_known_as(corpus, record)))
         rows = _new_rows(corpus, named)
         if len(rows):
-            corpus = corpus.joined([replace(named, table=named.table.take(rows))])
+            corpus = corpus.joined([named.take(rows)])
     return corpus
 
 
-def _known_as(corpus: Corpus, record: Record) -> str:
+def _known_as(corpus: Corpus, record: Dataset) -> str:
     """The name of the kernel in the corpus: by its source, else by a likeness, else its own."""
-    for own in ({record.digest}, set(record.likenesses)):
+    digest, *likenesses = record.task.fingerprints
+    for own in ({digest}, set(likenesses)):
         for other in corpus.records:
-            if own & {other.digest, *other.likenesses}:
-                return other.name
-    return record.name
+            if own & set(other.task.fingerprints):
+                return other.task.name
+    return record.task.name
 
 
-def _new_rows(corpus: Corpus, record: Record) -> Rows:
-    known: dict[bytes, tuple[KernelTable, int]] = {}
+def _new_rows(corpus: Corpus, record: Dataset) -> Rows:
+    known: dict[bytes, tuple[Dataset, int]] = {}
+    task = hls_task_of(record)
     for other in corpus.records:
-        if (other.digest, other.tool) == (record.digest, record.tool):
-            for row, key in enumerate(_keys(other.table)):
-                known.setdefault(key, (other.table, row))
-    found, table = [], record.table
-    for row, key in enumerate(_keys(table)):
+        if (other.task.digest, hls_task_of(other).target.tool) == (task.digest, task.target.tool):
+            for row, key in enumerate(_keys(other)):
+                known.setdefault(key, (other, row))
+    found = []
+    for row, key in enumerate(_keys(record)):
         if key not in known:
             found.append(row)
             continue
         earlier, there = known[key]
-        if difference := _difference(table, row, earlier, there):
-            where = f"{table.where}, design {table.batch.schema.text(table.batch, row)[:160]}"
-            expected = f"the answer of {earlier.where}, or a tool version of its own"
+        if difference := _difference(record, row, earlier, there):
+            where = f"{record.provenance.where}, design {record.batch.schema.text(record.batch, row)[:160]}"
+            expected = f"the answer of {earlier.provenance.where}, or a tool version of its own"
             raise InputError(where, f"is known with another answer ({difference})", expected)
     return np.array(found, dtype=np.int64)
 
 
-def _keys(table: KernelTable) -> list[bytes]:
-    return key_bytes(table.batch.schema.key(table.batch)) if len(table) else []
+def _keys(data: Dataset) -> list[bytes]:
+    return key_bytes(data.batch.schema.key(data.batch)) if len(data) else []
 
 
-def _difference(table: KernelTable, row: int, other: KernelTable, there: int) -> str:
+def _difference(data: Dataset, row: int, other: Dataset, there: int) -> str:
     """In what two answers differ; "" where they agree. A count that one of them does not know is no difference, for a
     truth does not always say all of what a table has; shares follow from counts, which tables round."""
-    pairs = {"cycles": (table.cycles[row], other.cycles[there]), "valid": (table.valid[row], other.valid[there])}
+    pairs = {CYCLES: (data.metric(CYCLES)[row], other.metric(CYCLES)[there])}
+    pairs["valid"] = data.feasible[row], other.feasible[there]
     for name, (said, known) in pairs.items():
         if not np.array_equal(said, known, equal_nan=True):
             return f"{name} {said}, and {known} before"
     for name in RESOURCES:
-        said, known = table.counts[name][row], other.counts[name][there]
+        said, known = data.metric(name)[row], other.metric(name)[there]
         if said != known and not np.isnan([said, known]).any():
             return f"{name} {said}, and {known} before"
     return ""

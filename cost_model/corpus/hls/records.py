@@ -8,70 +8,24 @@ from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
-from cost_model.corpus.hls.fingerprint import likenesses, marks_of
 from cost_model.corpus.split import Split, read_split
+from design.contracts import Dataset
 from design.errors import InputError
 from design.hls.design import TARGETS
+from design.hls.fingerprint import marks_of
+from design.hls.task import family_of, hls_task_of
+from design.metrics import HLS_METRICS
 from frontends.c_kernel import parse_kernel
 from frontends.hls_results.files import open_files
-from frontends.hls_results.tables import RESOURCES, KernelTable, family_of, read_results, result_names
-
-TOOL, ESTIMATE = "tool", "estimate"  # fidelity: who made the labels
-
-
-@dataclass(frozen=True)
-class Record:
-    """One kernel's designs with one tool's answers. `fidelity` says whether the tool itself or an estimate of it made
-    them. `ancestors` are the digests and likenesses of the kernels that this one was made from, none of one that is
-    as it was read. `bought_from` names who said bought labels, as name/version, and nobody for a data set's."""
-
-    table: KernelTable
-    fidelity: str = TOOL
-    ancestors: tuple[str, ...] = ()
-    bought_from: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Of the kernel."""
-        return self.table.name
-
-    @property
-    def family(self) -> str:
-        """Variants of one kernel are one family; so are those that were made from it."""
-        return self.table.family
-
-    @property
-    def tool(self) -> str:
-        """Its version."""
-        return self.table.target.tool
-
-    @property
-    def where(self) -> str:
-        """The file that the labels were read from."""
-        return self.table.where
-
-    @property
-    def digest(self) -> str:
-        """Of the kernel's source."""
-        return self.table.kernel.digest
-
-    @cached_property
-    def likenesses(self) -> tuple[str, str]:
-        """By which copies of the kernel are found, see cost_model/corpus/hls/fingerprint.py."""
-        return likenesses(self.table.kernel)
-
-    @property
-    def marks(self) -> tuple[str, ...]:
-        """All that it could be a copy by: its own hashes, and its ancestors'."""
-        return (self.digest, *self.likenesses, *self.ancestors)
+from frontends.hls_results.tables import read_results, result_names
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Records to learn from, at least one; `split` is what they were kept apart from, `left_out` the results that
-    were there and not read, as TOOL/KERNEL. Raises InputError without a record."""
+    """Data sets to learn from, at least one; `split` is what they were kept apart from, `left_out` the results that
+    were there and not read, as TOOL/KERNEL. Raises InputError without a data set."""
 
-    records: tuple[Record, ...]
+    records: tuple[Dataset, ...]
     split: Split
     left_out: tuple[str, ...] = ()
 
@@ -82,29 +36,22 @@ class Corpus:
     @property
     def rows(self) -> int:
         """Designs in all."""
-        return sum(len(record.table) for record in self.records)
+        return sum(len(record) for record in self.records)
 
     @cached_property
     def digest(self) -> str:
         """Hash of kernels, designs, labels, fidelities and ancestries in order; not of the paths of files."""
         state = blake2b(digest_size=16)
         for record in self.records:
-            table = record.table
-            head = (
-                record.name,
-                record.tool,
-                record.digest,
-                record.fidelity,
-                record.ancestors,
-                list(table.batch.columns),
-            )
-            state.update(repr((*head, len(table))).encode())
-            for column in (*table.batch.columns.values(), table.cycles, *(table.counts[r] for r in RESOURCES)):
+            task = hls_task_of(record)
+            head = (task.name, task.target.tool, task.digest, record.fidelity, record.provenance.ancestors)
+            state.update(repr((*head, list(record.batch.columns), len(record))).encode())
+            for column in (*record.batch.columns.values(), *(record.metric(name) for name in HLS_METRICS)):
                 state.update(column.tobytes())
-            state.update(table.valid.tobytes())
+            state.update(record.feasible.tobytes())
         return state.hexdigest()
 
-    def joined(self, more: Collection[Record]) -> Corpus:
+    def joined(self, more: Collection[Dataset]) -> Corpus:
         """With more records at its end."""
         return replace(self, records=(*self.records, *more))
 
@@ -125,12 +72,12 @@ def gather(path: Path, split: Split | None = None) -> Corpus:
     """
     split = read_split() if split is None else split
     forbidden = forbidden_of(path, split)
-    records, left_out = list[Record](), list[str]()
+    records, left_out = list[Dataset](), list[str]()
     for tool, names in result_names(path).items():
         kept = [name for name in names if family_of(name) not in split.families]
         left_out += [f"{tool}/{name}" for name in names if name not in kept]
         if tool in TARGETS and kept:
-            records += [Record(table) for table in read_results(path, tool, kept) if len(table)]
+            records += [table for table in read_results(path, tool, kept) if len(table)]
         elif kept:
             left_out += [f"{tool}/{name}" for name in kept]
     if not records:
@@ -158,11 +105,12 @@ def refuse(corpus: Corpus, forbidden: Forbidden) -> None:
     """Raises InputError, naming the record, where one is of a forbidden family, is a copy of a forbidden kernel under
     other names, or was made from one."""
     for record in corpus.records:
-        who = f"record {record.name} of {record.tool} ({record.where})"
-        if record.family in forbidden.families:
-            raise InputError(who, f"is of the held-out family {record.family}", "kernels of other families")
-        for mark in record.marks:
+        task = hls_task_of(record)
+        who = f"record {task.name} of {task.target.tool} ({record.provenance.where})"
+        if task.family in forbidden.families:
+            raise InputError(who, f"is of the held-out family {task.family}", "kernels of other families")
+        for mark in (*task.fingerprints, *record.provenance.ancestors):
             if mark in forbidden.marks:
-                how = "is a copy of" if mark in (record.digest, *record.likenesses) else "was made from"
+                how = "is a copy of" if mark in task.fingerprints else "was made from"
                 what = f"{how} the held-out kernel {forbidden.marks[mark]}"
                 raise InputError(who, what, "kernels that are not held out under another name")

@@ -7,17 +7,15 @@ share. And where a predictor is less sure of some designs of a kernel than of ot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from cost_model.surrogates.conformal.predictive_spread import difficulty, relative
-from cost_model.surrogates.predictor import METRICS, Labelled, Predictor
-from design.contracts import Evaluator
-from design.core import Evaluation, Floats, Rows
-from design.hls.design import Target
-from design.hls.loop_nest import Kernel
+from cost_model.views.plain import PlainView
+from design.contracts import Dataset, Evaluator, Surrogate, Task
+from design.core import Evaluation, Floats
 from design.metrics import target as y_of
 
 FOLDS = 5  # at most; of fewer labels each is a fold
@@ -42,16 +40,16 @@ class Terms:
 PLAIN = Terms()
 
 
-def least_reported(labels: Labelled, target: Target) -> dict[str, float]:
-    """Of resources with a label of 0, the least count that the tool would not have left out."""
-    device = target.device
-    return {name: device.reported * has for name, has in device.resources.items() if (labels.truth[name] == 0).any()}
+def least_reported(labels: Dataset, view: PlainView) -> dict[str, float]:
+    """Of metrics with a label of 0, the least value that the tool would not have left out."""
+    every = view.least_reported(labels.task)
+    return {name: least for name, least in every.items() if (labels.metric(name) == 0).any()}
 
 
-def residuals_of(evaluator: Evaluator, designs: Labelled, terms: Terms, seed: int) -> dict[str, Floats]:
+def residuals_of(evaluator: Evaluator, designs: Dataset, terms: Terms, seed: int) -> dict[str, Floats]:
     """By metric (n,), in y; NaN where truth or prediction is unknown."""
     answer = evaluator.evaluate(designs.batch, seed=seed)
-    return {metric: _residual(answer, metric, designs.truth[metric], terms) for metric in METRICS}
+    return {metric: _residual(answer, metric, designs.metric(metric), terms) for metric in designs.task.metrics}
 
 
 def _residual(answer: Evaluation, metric: str, truth: Floats, terms: Terms) -> Floats:
@@ -66,47 +64,42 @@ def _residual(answer: Evaluation, metric: str, truth: Floats, terms: Terms) -> F
     return found
 
 
-def left_out(
-    inner: Predictor,
-    kernel: Kernel,
-    target: Target,
-    labels: Labelled | None,
+def cross_fitted_residuals(
+    inner: Surrogate,
+    task: Task,
+    labels: Dataset | None,
+    view: PlainView,
     seed: int,
     normalised: bool = False,
     folds: int = FOLDS,
 ) -> tuple[dict[str, Floats], Terms]:
-    """Residuals of labels by metric, (m,), each by a predictor adapted to the labels of the other folds, and their
+    """Residuals of labels by metric, (m,), each by a surrogate conditioned on the labels of the other folds, and their
     terms. Labels without an answer are left out, and all of them if there is but one."""
     count = 0 if labels is None else len(labels)
     if labels is None or count < 2:
-        return dict.fromkeys(METRICS, np.empty(0)), PLAIN
+        return dict.fromkeys(task.metrics, np.empty(0)), PLAIN
     folds = min(folds, count)
     place = np.random.default_rng(seed).permutation(count) % folds
     pieces = []
     for number in range(folds):
-        evaluator = inner.fitted(kernel, target, some(labels, np.flatnonzero(place != number)), seed)
-        designs = some(labels, np.flatnonzero(place == number))
+        evaluator = inner.condition(task, labels.take(np.flatnonzero(place != number)), seed=seed)
+        designs = labels.take(np.flatnonzero(place == number))
         pieces.append((designs, evaluator.evaluate(designs.batch, seed=seed)))
-    terms = Terms(least_reported(labels, target), _usual([answer for _, answer in pieces]) if normalised else {})
+    usual = _usual([answer for _, answer in pieces], task.metrics) if normalised else {}
+    terms = Terms(least_reported(labels, view), usual)
     found = {}
-    for metric in METRICS:
-        parts = [_residual(answer, metric, designs.truth[metric], terms) for designs, answer in pieces]
+    for metric in task.metrics:
+        parts = [_residual(answer, metric, designs.metric(metric), terms) for designs, answer in pieces]
         values = np.concatenate(parts)
         found[metric] = values[np.isfinite(values)]
     return found, terms
 
 
-def _usual(answers: list[Evaluation]) -> dict[str, float]:
+def _usual(answers: list[Evaluation], metrics: Sequence[str]) -> dict[str, float]:
     """By metric the median spread, where there is one."""
     found = {}
-    for metric in METRICS:
+    for metric in metrics:
         spreads = np.concatenate([difficulty(answer, metric) for answer in answers])
         if np.median(spreads) > 0:
             found[metric] = float(np.median(spreads))
     return found
-
-
-def some(labels: Labelled, rows: Rows) -> Labelled:
-    """The labels of the given rows."""
-    truth = {metric: values[rows] for metric, values in labels.truth.items()}
-    return Labelled(labels.batch.take(rows), truth, labels.valid[rows])

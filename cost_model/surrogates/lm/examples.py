@@ -8,17 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cost_model.hls.estimator import Estimator
-from cost_model.hls.store import Fitted
 from cost_model.surrogates.lm.recipe import Recipe
-from cost_model.views.hls.design import METRICS, design_tokens
-from cost_model.views.hls.program import program_text
-from cost_model.views.tokens import encode
-from design.core import Bools, Floats, Ints
+from cost_model.views.plain import PlainView
+from design.contracts import Dataset, Task
+from design.core import Batch, Bools, Floats, Ints
 from design.errors import InputError
-from design.hls.design import Target
-from design.hls.loop_nest import Kernel
-from frontends.hls_results.tables import KernelTable
+from design.metrics import HLS_METRICS
 
 ONE = 3000.0  # how a relative answer says that the estimate is right: far from where its first digits turn over
 
@@ -32,7 +27,7 @@ class Prompts:
     designs: Ints
     lengths: Ints
     units: Floats
-    metrics: tuple[str, ...] = METRICS
+    metrics: tuple[str, ...] = HLS_METRICS
 
     def __len__(self) -> int:
         return len(self.designs)
@@ -52,7 +47,6 @@ class Examples:
 
     name: str
     family: str
-    tool: str
     prompts: Prompts
     values: Floats
     valid: Bools
@@ -64,20 +58,17 @@ class Examples:
 
 
 class Prompter:
-    """Makes prompts of one kernel's designs for one tool. The estimate in them is by constants that never saw results
-    of the kernel's family. Raises InputError for a kernel whose program is longer than the recipe's context."""
+    """Makes prompts of one task's designs. The estimate in them is by constants that never saw results of the task's
+    family. Raises InputError for a task whose program is longer than the recipe's context."""
 
-    def __init__(
-        self, kernel: Kernel, target: Target, fitted: Fitted, recipe: Recipe, ancestor: str | None = None
-    ) -> None:
-        self.kernel, self.target = kernel, target
-        self.estimator = Estimator(kernel, fitted.constants_of(ancestor or kernel.digest))
-        self.program = encode(program_text(kernel))
+    def __init__(self, task: Task, view: PlainView, recipe: Recipe, ancestor: str | None = None) -> None:
+        self.task, self.source = task, view.prompts(task, ancestor)
+        self.program = self.source.program
         self._relative, self._metrics = recipe.answers == "relative", tuple(recipe.metrics)
         self._room = recipe.context - len(self.program)
         if self._room <= 0:
             found, most = f"makes a prompt of {len(self.program)} tokens", f"at most {recipe.context} tokens"
-            raise InputError(f"kernel {kernel.name}", found, f"{most}, as the model was made for")
+            raise InputError(f"kernel {task.name}", found, f"{most}, as the model was made for")
 
     def behind(self, labels: Ints) -> Prompter:
         """The same with labelled designs (tokens,) behind the program. Raises InputError where they leave no room."""
@@ -85,39 +76,32 @@ class Prompter:
         found.program, found._room = np.concatenate([self.program, labels]), self._room - len(labels)
         if found._room <= 0:
             what = f"makes a prompt of {len(found.program)} tokens with its labels"
-            raise InputError(f"kernel {self.kernel.name}", what, f"at most {len(self.program) + self._room}")
+            raise InputError(f"kernel {self.task.name}", what, f"at most {len(self.program) + self._room}")
         return found
 
-    def prompts(self, columns: Mapping[str, Ints]) -> tuple[Prompts, dict[str, Floats]]:
+    def prompts(self, batch: Batch) -> tuple[Prompts, Mapping[str, Floats]]:
         """Prompts of n designs, and the estimate that they hold. Raises InputError where they are too long."""
-        estimate = self.estimator.estimate(columns)
-        designs, lengths = design_tokens(self.kernel, self.target, columns, estimate)
+        designs, lengths, estimate = self.source.designs(batch)
         if designs.shape[1] > self._room:
             found = f"makes prompts of {len(self.program) + designs.shape[1]} tokens"
-            raise InputError(f"kernel {self.kernel.name}", found, f"at most {len(self.program) + self._room}")
+            raise InputError(f"kernel {self.task.name}", found, f"at most {len(self.program) + self._room}")
         units = np.ones((len(designs), len(self._metrics)))
         if self._relative:
-            units[:, : len(METRICS)], units[:, len(METRICS) :] = told_in(self.target, estimate), 1 / ONE
+            known = len(self.task.metrics)
+            units[:, :known], units[:, known:] = self.source.units(estimate) / ONE, 1 / ONE
         return Prompts(self.program, designs, lengths, units, self._metrics), estimate
 
 
-def told_in(target: Target, estimate: Mapping[str, Floats]) -> Floats:
-    """(n, metrics): what a relative answer of 1 stands for. Of a resource it is told against no less than the least
-    count that tables report."""
-    device = target.device
-    least = {name: device.reported * count for name, count in device.resources.items()} | {"cycles": 1.0}
-    return np.stack([np.maximum(estimate[metric], least[metric]) for metric in METRICS], axis=1) / ONE
-
-
 def answers_of(metrics: Sequence[str], known: Mapping[str, Floats]) -> Floats:
-    """(n, metrics) of what is `known` by metric, (n,), cycles at least; NaN of the rest."""
-    nothing = np.full_like(known["cycles"], np.nan)
+    """(n, metrics) of what is `known` by metric, (n,); NaN of the rest."""
+    nothing = np.full_like(next(iter(known.values())), np.nan)
     return np.stack([known.get(metric, nothing) for metric in metrics], axis=1)
 
 
-def examples_of(table: KernelTable, fitted: Fitted, recipe: Recipe, ancestor: str | None = None) -> Examples:
-    """All designs of a table, whose kernel may be another in other words, with the digest `ancestor`. Raises InputError
-    as `Prompter` does."""
-    prompts, _ = Prompter(table.kernel, table.target, fitted, recipe, ancestor).prompts(table.batch.columns)
-    values = answers_of(prompts.metrics, {"cycles": table.cycles, **table.counts})
-    return Examples(table.name, table.family, table.target.tool, prompts, values, table.valid)
+def examples_of(data: Dataset, view: PlainView, recipe: Recipe, ancestor: str | None = None) -> Examples:
+    """All designs of a data set, whose task may be another in other words, with the digest `ancestor`. Raises
+    InputError as `Prompter` does."""
+    task = data.task
+    prompts, _ = Prompter(task, view, recipe, ancestor).prompts(data.batch)
+    values = answers_of(prompts.metrics, {name: data.metric(name) for name in task.metrics})
+    return Examples(task.name, task.family, prompts, values, data.feasible)

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cost_model.numbers import Codec, PlainDigits, Scientific
 from cost_model.surrogates.lm.backbones.tiny import TinyConfig
-from cost_model.views.hls.design import METRICS as ESTIMATED
 from design.errors import InputError
+from design.metrics import HLS_METRICS
 
 LARGEST = 2**20  # bytes of a recipe
 MORE = ("power", "area")  # metrics that are told without an estimate
@@ -54,7 +54,7 @@ class Recipe(BaseModel):
     context: int = Field(4096, ge=256, le=2**17)
     answers: Literal["relative", "absolute"] = "relative"
     centred: bool = True
-    metrics: list[str] = Field(default_factory=lambda: list(ESTIMATED))
+    metrics: list[str] = Field(default_factory=lambda: list(HLS_METRICS))
     codec: Literal["scientific", "plain"] = "scientific"
     digits: int = Field(3, ge=1, le=15)
     spread: float = Field(0.05, ge=0, le=2)
@@ -80,9 +80,13 @@ class Recipe(BaseModel):
     def _whole_heads(self) -> Recipe:
         if self.backbone == "tiny" and self.width % (2 * self.heads):
             raise ValueError(f"width {self.width} is no multiple of twice the {self.heads} heads")
-        more = self.metrics[len(ESTIMATED) :]
-        if tuple(self.metrics[: len(ESTIMATED)]) != ESTIMATED or len(set(more)) < len(more) or not {*more} <= {*MORE}:
-            raise ValueError(f"metrics are not {', '.join(ESTIMATED)} and then any of {', '.join(MORE)}")
+        more = self.metrics[len(HLS_METRICS) :]
+        if (
+            tuple(self.metrics[: len(HLS_METRICS)]) != HLS_METRICS
+            or len(set(more)) < len(more)
+            or not {*more} <= {*MORE}
+        ):
+            raise ValueError(f"metrics are not {', '.join(HLS_METRICS)} and then any of {', '.join(MORE)}")
         return self
 
     @property

@@ -10,8 +10,6 @@ from hashlib import blake2b
 
 import numpy as np
 
-from cost_model.hls.rows import UTILISATION, add_shares, answered, faults, sound_columns
-from cost_model.hls.store import Fitted, read_fitted
 from cost_model.numbers import Scientific
 from cost_model.surrogates.lm.checkpoint import Checkpoint
 from cost_model.surrogates.lm.distribution import confidences
@@ -19,15 +17,12 @@ from cost_model.surrogates.lm.examples import Prompter, answers_of
 from cost_model.surrogates.lm.grammar import Grammar
 from cost_model.surrogates.lm.inference import TOGETHER, Reader, Reading
 from cost_model.surrogates.lm.labels import labels_text
-from cost_model.surrogates.predictor import VALID, FittedOn, Labelled
 from cost_model.surrogates.tables.correction import Correction, learn, telling
-from cost_model.surrogates.tables.targets import METRICS as SAID
-from cost_model.surrogates.tables.targets import targets, values
-from design.contracts import LEARNED, AtOnce
+from cost_model.views.plain import PlainView
+from design.contracts import LEARNED, AtOnce, Dataset, Prediction, Task, TrainingSet
 from design.core import LEVEL, Batch, Evaluation, Floats, Ints, key_bytes
-from design.hls.design import Target
-from design.hls.loop_nest import Kernel
-from design.metrics import METRICS
+from design.metrics import HLS_METRICS as SAID
+from design.metrics import VALID, metric_unit, target_table, values_of
 
 VERSION = "2"
 TAILS = ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2)
@@ -52,18 +47,17 @@ class LmEvaluator(AtOnce):
     fidelity = LEARNED
     together = TOGETHER
 
-    def __init__(self, kernel: Kernel, target: Target, checkpoint: Checkpoint, fitted: Fitted) -> None:
-        self.kernel, self.target = kernel, target
+    def __init__(self, task: Task, view: PlainView, checkpoint: Checkpoint) -> None:
+        self.task, self._view = task, view
         self.taught: Taught | None = None
         self._known: dict[bytes, Floats] = {}  # what was read of designs, by seed and key
-        self.prompter = _roomy(Prompter(kernel, target, fitted, checkpoint.recipe))
+        self.prompter = _roomy(Prompter(task, view, checkpoint.recipe))
         self.reader = Reader(checkpoint.model, Grammar(checkpoint.recipe.make_codec()), self.prompter.program)
-        constants = self.prompter.estimator.constants.digest()
-        self.version = f"{VERSION}({checkpoint.digest},{target.tool} constants {constants})"
-        shares = [f"{name}_share" for name in target.device.resources]
+        self.version = f"{VERSION}({checkpoint.digest},{self.prompter.source.version})"
         self._more = {name: MORE[name] for name in checkpoint.recipe.metrics[len(SAID) :]}
-        names = (*SAID, *self._more.values(), *shares, UTILISATION, VALID)
-        self.metrics: Mapping[str, str] = {name: METRICS[name].unit for name in names}
+        known = view.metrics(task)
+        more = {name: metric_unit(name) for name in self._more.values()}
+        self.metrics: Mapping[str, str] = {name: known[name] for name in SAID} | more | known
 
     def learned(self, taught: Taught) -> LmEvaluator:
         """The same, with labels. Both share what was read of the program."""
@@ -84,12 +78,12 @@ class LmEvaluator(AtOnce):
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
         """Answers for all rows; samples are drawn by the seed and each design's key. Raises nothing for bad rows."""
         begin, count = time.process_time(), len(batch)
-        fault = faults(self.kernel, batch.columns)
-        columns = sound_columns(self.kernel, batch.columns, fault == "")
-        heard = self.heard(batch, columns, seed)
+        fault = self._view.faults(self.task, batch)
+        sound = self._view.sound(self.task, batch, fault == "")
+        heard = self.heard(batch, sound, seed)
         numbers = heard.numbers[:, :, : len(SAID)]
         if self.taught is not None and count:
-            y = self.taught.correction.targets(self.kernel, self.target, columns, heard.y, heard.estimate)
+            y = self.taught.correction.targets(self._view, self.task, sound, heard.y, heard.estimate)
             numbers = moved(numbers, y - heard.y)
         found = {name: numbers[:, :, place] for place, name in enumerate(SAID)}
         more = np.moveaxis(heard.numbers[:, :, len(SAID) :], 2, 0)
@@ -97,14 +91,15 @@ class LmEvaluator(AtOnce):
         medians = {name: rows[:, 1] for name, rows in found.items()}
         interval = {name: rows[:, [0, 2]] for name, rows in found.items()}
         samples = {name: rows[:, len(TAILS) :] for name, rows in found.items()}
-        add_shares(medians, interval, self.target.device)
+        self._view.derive(self.task, medians, interval)
         medians[VALID] = heard.valid
         interval[VALID] = np.tile([0.0, 1.0], (count, 1))  # one design is valid or not
         spent, source = time.process_time() - begin, f"{self.name}/{self.version}"
-        return answered(medians, interval, samples, fault, self.target, "predicted", source, LEVEL, spent)
+        return self._view.complete(self.task, Prediction(medians, interval, samples, fault, source, LEVEL, spent))
 
-    def heard(self, batch: Batch, columns: Mapping[str, Ints], seed: int) -> Heard:
-        """What the model itself says, labels or none: each design is read once a seed, for reading is dear."""
+    def heard(self, batch: Batch, sound: Batch, seed: int) -> Heard:
+        """What the model itself says, labels or none: each design is read once a seed, for reading is dear. `sound` is
+        the batch with designs in place of rows that are none."""
         salt = seed.to_bytes(8, "little", signed=True)
         keys = [salt + key for key in key_bytes(batch.schema.key(batch))]
         new = np.array([row for row, key in enumerate(keys) if key not in self._known], dtype=np.int64)
@@ -112,14 +107,14 @@ class LmEvaluator(AtOnce):
             self._known.clear()
             new = np.arange(len(batch))
         if len(new):
-            heard = self._read(batch.take(new), {name: values[new] for name, values in columns.items()}, seed)
+            heard = self._read(batch.take(new), sound.take(new), seed)
             for place, row in enumerate(new.tolist()):
                 self._known[keys[row]] = heard.row(place)
         return Heard.of([self._known[key] for key in keys], len(SAID) + len(self._more))
 
-    def _read(self, batch: Batch, columns: Mapping[str, Ints], seed: int) -> Heard:
+    def _read(self, batch: Batch, sound: Batch, seed: int) -> Heard:
         """Samples are drawn by the seed and each design's key."""
-        said, parts = self.said(columns), []
+        said, parts = self.said(sound), []
         uniforms = draws(batch, seed, len(said.reading.metrics))
         for place, distribution in enumerate(said.reading.metrics.values()):
             at = np.concatenate([np.broadcast_to(TAILS, (len(batch), len(TAILS))), uniforms[:, place]], axis=1)
@@ -128,19 +123,19 @@ class LmEvaluator(AtOnce):
         numbers[:, :, CYCLES] = np.maximum(numbers[:, :, CYCLES], 1.0)
         return Heard(numbers, said.y, said.estimate, said.reading.valid)
 
-    def said(self, columns: Mapping[str, Ints]) -> Said:
+    def said(self, batch: Batch) -> Said:
         """What the model says of n sound designs."""
-        prompts, estimate = self.prompter.prompts(columns)
+        prompts, estimate = self.prompter.prompts(batch)
         reading = self.reader.read(prompts)
         middle = {name: dist.quantiles(np.array([0.5]))[:, 0] for name, dist in reading.metrics.items()}
         least = {name: np.maximum(estimate[name], 1.0) for name in SAID}
         middle["cycles"] = np.maximum(middle["cycles"], 1.0)  # nothing takes less
-        return Said(reading, middle, targets(middle), targets(least))
+        return Said(reading, middle, target_table(middle, SAID), target_table(least, SAID))
 
     def digits(self, batch: Batch) -> dict[str, list[tuple[str, float]]]:
         """Of one design, by metric: the tokens of the model's median as PRINTED, each with its probability after those
         before it."""
-        said = self.said(batch.columns)
+        said = self.said(batch)
         found = {name: confidences(PRINTED, said.reading.metrics[name], float(said.medians[name][0])) for name in SAID}
         for name, known_as in self._more.items():
             found[known_as] = confidences(FINER, said.reading.metrics[name], float(said.medians[name][0]))
@@ -149,7 +144,9 @@ class LmEvaluator(AtOnce):
 
 def _roomy(prompter: Prompter) -> Prompter:
     """The same. Raises InputError where there is no room for a design: all of a kernel take as much."""
-    prompter.prompts({parameter.name: np.empty(0, dtype=np.int64) for parameter in prompter.kernel.parameters})
+    schema = prompter.task.schema
+    nothing = {column.name: np.empty(0, dtype=column.dtype) for column in schema.columns}
+    prompter.prompts(Batch(schema, nothing))
     return prompter
 
 
@@ -201,8 +198,9 @@ class Taught:
 def moved(numbers: Floats, off: Floats) -> Floats:
     """Numbers (n, k, metrics) moved by `off` (n, metrics) in the targets' measure."""
     n, k, metrics = numbers.shape
-    y = targets({name: numbers[:, :, place].ravel() for place, name in enumerate(SAID)}).reshape(n, k, metrics)
-    by_name = values((y + off[:, None]).reshape(n * k, metrics))
+    by_metric = {name: numbers[:, :, place].ravel() for place, name in enumerate(SAID)}
+    y = target_table(by_metric, SAID).reshape(n, k, metrics)
+    by_name = values_of((y + off[:, None]).reshape(n * k, metrics), SAID)
     found: Floats = np.stack([by_name[name] for name in SAID], axis=1).reshape(n, k, metrics)
     return found
 
@@ -214,53 +212,48 @@ def draws(batch: Batch, seed: int, metrics: int) -> Floats:
     return np.array([rng.random((metrics, SAMPLES)) for rng in rngs]).reshape(len(batch), metrics, SAMPLES)
 
 
-class LmPredictor:
-    """A checkpoint as a predictor. Labels of a kernel are learned by forests beside the model, see
-    `cost_model/surrogates/tables/correction.py`; a model that was trained to be shown labels in its prompt is shown
-    them instead."""
+class LmSurrogate:
+    """A checkpoint as a surrogate. Labels of a task are learned by forests beside the model, see
+    `surrogates/tables/correction.py`; a model that was trained to be shown labels in its prompt is shown them."""
 
     name = "lm"
 
-    def __init__(self, checkpoint: Checkpoint, fitted: Mapping[str, Fitted] | None = None) -> None:
-        self.checkpoint = checkpoint
-        self._fitted = dict(fitted or {})
-        self._last: tuple[tuple[str, Target], LmEvaluator] | None = None
+    def __init__(self, checkpoint: Checkpoint, view: PlainView) -> None:
+        self.checkpoint, self._view = checkpoint, view
+        self._last: tuple[Task, LmEvaluator] | None = None
         learned = self.checkpoint.learned
-        self.fitted_on = FittedOn(frozenset(learned.families), frozenset(learned.digests))
+        self.trained_on = TrainingSet(frozenset(learned.families), frozenset(learned.digests))
         self.version = f"{VERSION}-{self.checkpoint.digest}"
 
-    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> LmEvaluator:
-        """See `Predictor`. A label without cycles, or without a resource that others have, teaches nothing, and
-        none teaches what is valid."""
-        plain = self._plain(kernel, target)
+    def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> LmEvaluator:
+        """See `Surrogate`. A label without cycles, or without a resource that others have, teaches nothing, and none
+        teaches what is feasible."""
+        plain = self._plain(task)
         if labels is None or not len(labels):
             return plain
-        truth = targets({metric: labels.truth[metric] for metric in SAID})
-        recipe, sound = self.checkpoint.recipe, faults(kernel, labels.batch.columns) == ""
+        truth = target_table({metric: labels.metric(metric) for metric in SAID}, SAID)
+        recipe, sound = self.checkpoint.recipe, self._view.faults(task, labels.batch) == ""
         if recipe.shots:
             known = np.flatnonzero(np.isfinite(truth).all(axis=1) & sound)
             if not len(known):
                 return plain
             few = known[np.random.default_rng(seed).permutation(len(known))[: recipe.shots]]
-            prompts, _ = plain.prompter.prompts(labels.batch.take(few).columns)
-            numbers = answers_of(recipe.metrics, {metric: labels.truth[metric][few] for metric in SAID})
+            prompts, _ = plain.prompter.prompts(labels.batch.take(few))
+            numbers = answers_of(recipe.metrics, {metric: labels.metric(metric)[few] for metric in SAID})
             return plain.shown(labels_text(recipe.make_codec(), prompts, numbers), len(few))
         batch = labels.batch.take(np.flatnonzero(sound))
-        said = plain.heard(batch, batch.columns, seed)
+        said = plain.heard(batch, batch, seed)
         known, truth = telling(truth[sound], said.y)
         if not len(known):
             return plain
-        columns = batch.take(known).columns
-        correction = learn(kernel, target, columns, said.y[known], said.estimate[known], truth, seed)
-        told = repr((seed, sorted((name, column.tolist()) for name, column in columns.items()), truth.tolist()))
-        digest = blake2b(told.encode(), digest_size=4).hexdigest()
+        batch = batch.take(known)
+        correction = learn(self._view, task, batch, said.y[known], said.estimate[known], truth, seed)
+        columns = sorted((name, column.tolist()) for name, column in batch.columns.items())
+        digest = blake2b(repr((seed, columns, truth.tolist())).encode(), digest_size=4).hexdigest()
         return plain.learned(Taught(correction, len(known), digest))
 
-    def _plain(self, kernel: Kernel, target: Target) -> LmEvaluator:
-        """Without labels. That of the last kernel is kept: its program need not be read again."""
-        key = kernel.digest, target
-        if self._last is None or self._last[0] != key:
-            if target.tool not in self._fitted:
-                self._fitted[target.tool] = read_fitted(target.tool)
-            self._last = key, LmEvaluator(kernel, target, self.checkpoint, self._fitted[target.tool])
+    def _plain(self, task: Task) -> LmEvaluator:
+        """Without labels. That of the last task is kept: its program need not be read again."""
+        if self._last is None or (self._last[0].digest, self._last[0].schema) != (task.digest, task.schema):
+            self._last = task, LmEvaluator(task, self._view, self.checkpoint)
         return self._last[1]

@@ -7,7 +7,7 @@ been none.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,8 +17,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from cost_model.corpus.hls.augment import augmented
-from cost_model.corpus.hls.records import Record
-from cost_model.hls.store import Fitted
 from cost_model.numbers import Codec
 from cost_model.surrogates.lm.backbones import make_backbone
 from cost_model.surrogates.lm.backbones.base import Backbone
@@ -30,14 +28,16 @@ from cost_model.surrogates.lm.labels import labels_text
 from cost_model.surrogates.lm.layout import Layout
 from cost_model.surrogates.lm.recipe import Recipe
 from cost_model.surrogates.lm.synthetic_numbers import first_places, numerals
+from cost_model.views.plain import PlainView
 from cost_model.views.tokens import IDS
+from design.contracts import Dataset
 from design.core import Floats, Ints
 
 FORGETTING = 0.98  # of the running mean of the loss
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingExamples:
     """Examples with their targets, ready to be drawn from."""
 
     examples: Examples
@@ -49,22 +49,22 @@ class Lesson:
         return np.setdiff1d(np.arange(len(self.examples.valid)), self.examples.known)
 
 
-def lesson(examples: Examples, codec: Codec, spread: float, centred: bool = False) -> Lesson:
+def lesson(examples: Examples, codec: Codec, spread: float, centred: bool = False) -> TrainingExamples:
     """Examples with their targets. `centred`: as if the estimate were right on most designs of the kernel."""
     told = examples.values / examples.prompts.units
     if centred:
         told /= usual(told) / ONE
-    return Lesson(examples, [digit_targets(codec, column, spread) for column in told.T])
+    return TrainingExamples(examples, [digit_targets(codec, column, spread) for column in told.T])
 
 
-def lessons_of(records: Sequence[Record], fitted: Mapping[str, Fitted], recipe: Recipe) -> list[Lesson]:
-    """Of records, in their own words and in the recipe's variants; none of what has no cycles. `fitted` by tool. Raises
-    InputError for a kernel that is too long."""
+def lessons_of(records: Sequence[Dataset], view: PlainView, recipe: Recipe) -> list[TrainingExamples]:
+    """Of data sets, in their own words and in the recipe's variants; none of what has no cycles. Raises InputError for
+    a kernel that is too long."""
     found = []
     for record in records:
-        said = [record, *(augmented(record, recipe.seed + 1 + number) for number in range(recipe.variants))]
-        for one in {each.digest: each for each in said}.values():
-            examples = examples_of(one.table, fitted[one.tool], recipe, record.digest)
+        variants = [record, *(augmented(record, recipe.seed + 1 + number) for number in range(recipe.variants))]
+        for one in {each.task.digest: each for each in variants}.values():
+            examples = examples_of(one, view, recipe, record.task.digest)
             if len(examples.known):
                 found.append(lesson(examples, recipe.make_codec(), recipe.spread, recipe.centres))
     return found
@@ -82,7 +82,11 @@ class Trainer:
     """A model on its way: `step` counts both stages. `losses` are running means by metric, in nats a number."""
 
     def __init__(
-        self, recipe: Recipe, lessons: Sequence[Lesson], base: Base | None = None, model: Backbone | None = None
+        self,
+        recipe: Recipe,
+        lessons: Sequence[TrainingExamples],
+        base: Base | None = None,
+        model: Backbone | None = None,
     ) -> None:
         """From the beginning, with what the recipe's backbone is made of; or on from a `model`, of which learns what
         requires a gradient."""
@@ -136,7 +140,7 @@ class Trainer:
         fall = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done / max(count, 1)))
         return most * min(1.0, (done + 1) / max(recipe.warmup, 1)) * fall
 
-    def _drawn(self, rng: np.random.Generator) -> list[tuple[Lesson, Ints, Ints]]:
+    def _drawn(self, rng: np.random.Generator) -> list[tuple[TrainingExamples, Ints, Ints]]:
         """Every kernel of a tool as often as any other, whatever the size of its table."""
         found = []
         for place in rng.integers(len(self.lessons), size=self.recipe.kernels):
@@ -153,7 +157,7 @@ class Trainer:
         most = min(self.recipe.shots, known // 2)
         return int(rng.integers(1, most + 1)) if most and rng.random() < 0.5 else 0
 
-    def _loss(self, each: Lesson, rows: Ints, shown: Ints) -> tuple[Tensor, Floats]:
+    def _loss(self, each: TrainingExamples, rows: Ints, shown: Ints) -> tuple[Tensor, Floats]:
         """The loss of some rows behind labels that are shown, and its part by metric in nats a number."""
         prompts = each.examples.prompts.take(rows)
         if len(shown):

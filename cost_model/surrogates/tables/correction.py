@@ -1,4 +1,4 @@
-"""What labels of the kernel asked add to a model that was trained on other kernels.
+"""What labels of the task asked add to a model that was trained on other tasks.
 
 Two small forests learn from them. One learns what is left of the error, after its median, from the directives and both
 answers; on families that the model had not seen it is best on cycles. The other learns the targets anew, from all that
@@ -7,27 +7,21 @@ table models see and both answers; the mean of the two is best on resources.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from cost_model.hls.adapt import FEWEST, PRIOR_LABELS, features
 from cost_model.surrogates.tables.models import TREES, Examples, TableModel, adapt
-from cost_model.surrogates.tables.residual_forest import Regression, residual_forest
-from cost_model.surrogates.tables.targets import METRICS, values
-from cost_model.views.hls.directive_features import directive_features
-from cost_model.views.hls.nest_features import nest_features
-from design.core import Bools, Floats, Ints
-from design.hls.design import Target
-from design.hls.loop_nest import Kernel
-
-CYCLES = METRICS.index("cycles")
+from cost_model.surrogates.tables.residual_forest import FEWEST, PRIOR_LABELS, Regression, residual_forest
+from cost_model.views.plain import PlainView, logs
+from design.contracts import Task
+from design.core import Batch, Bools, Floats, Ints
+from design.metrics import values_of
 
 
 @dataclass(frozen=True)
 class Correction:
-    """Learned from labels of one kernel: `shift` (metrics,) of all targets, the forest of what `errors` remain, and the
+    """Learned from labels of one task: `shift` (metrics,) of all targets, the forest of what `errors` remain, and the
     model of targets learned `anew`; None where labels are too few for more than a shift. Of a metric of which the
     trained model was `right` (metrics,) on all labels, which is how those that no label has are told, nothing is
     learned."""
@@ -37,18 +31,16 @@ class Correction:
     anew: TableModel | None = None
     right: Bools | None = None
 
-    def targets(
-        self, kernel: Kernel, target: Target, columns: Mapping[str, Ints], y: Floats, estimate: Floats
-    ) -> Floats:
+    def targets(self, view: PlainView, task: Task, batch: Batch, y: Floats, estimate: Floats) -> Floats:
         """(n, metrics) of designs for which the trained model says `y` (n, metrics), as it was shown an `estimate`
         (n, width) whose first columns are the targets of the estimate."""
         found: Floats = y + self.shift
         if self.errors is None or self.anew is None or not len(y):
             return found
-        found = found + self.errors.predict(_directives(kernel, columns, y, estimate))
-        other = self.anew.regression(_program(kernel, target, columns, y, estimate))
+        found = found + self.errors.predict(_designs(view, task, batch, y, estimate))
+        other = self.anew.regression(_program(view, task, batch, y, estimate))
         mean = (found + other) / 2
-        mean[:, CYCLES] = found[:, CYCLES]
+        mean[:, 0] = found[:, 0]
         return mean if self.right is None else np.where(self.right, y, mean)
 
 
@@ -63,29 +55,27 @@ def telling(truth: Floats, said: Floats) -> tuple[Ints, Floats]:
 
 
 def learn(
-    kernel: Kernel, target: Target, columns: Mapping[str, Ints], y: Floats, estimate: Floats, truth: Floats, seed: int
+    view: PlainView, task: Task, batch: Batch, y: Floats, estimate: Floats, truth: Floats, seed: int
 ) -> Correction:
     """From n designs with true targets `truth` (n, metrics), none NaN."""
     error = truth - y
     if not len(error):
-        return Correction(np.zeros(len(METRICS)))
+        return Correction(np.zeros(len(task.metrics)))
     shift: Floats = np.median(error, axis=0) * len(error) / (len(error) + PRIOR_LABELS)
     if len(error) < FEWEST:
         return Correction(shift)
-    errors = residual_forest(_directives(kernel, columns, y, estimate), error - shift, seed)
-    rows = Examples(_program(kernel, target, columns, y, estimate), truth, np.ones(len(truth), dtype=bool))
-    first = TableModel(TREES, lambda rows: rows[:, : len(METRICS)], lambda rows: np.ones(len(rows)))
+    errors = residual_forest(_designs(view, task, batch, y, estimate), error - shift, seed)
+    rows = Examples(_program(view, task, batch, y, estimate), truth, np.ones(len(truth), dtype=bool))
+    first = TableModel(TREES, lambda rows: rows[:, : len(task.metrics)], lambda rows: np.ones(len(rows)))
     return Correction(shift, errors, adapt(first, rows, seed), (error == 0).all(axis=0))
 
 
-def _directives(kernel: Kernel, columns: Mapping[str, Ints], y: Floats, estimate: Floats) -> Floats:
-    """The directives beside cycles and LUT as the trained model and as the estimate have them."""
-    start = values(estimate[:, : len(METRICS)])
-    other = [np.log2(np.maximum(start[name], 1.0)) for name in ("cycles", "lut")]
-    return np.concatenate([features(kernel, columns, values(y)), np.stack(other, axis=1)], axis=1)
+def _designs(view: PlainView, task: Task, batch: Batch, y: Floats, estimate: Floats) -> Floats:
+    """The designs beside the two metrics that matter most, as the trained model and as the estimate have them."""
+    said, start = (values_of(part, task.metrics) for part in (y, estimate[:, : len(task.metrics)]))
+    return np.concatenate([logs(task, said), view.local(task, batch), logs(task, start)], axis=1)
 
 
-def _program(kernel: Kernel, target: Target, columns: Mapping[str, Ints], y: Floats, estimate: Floats) -> Floats:
-    """The trained model's targets first, then the estimate, the directives and what they do to the loop nest."""
-    parts = [y, estimate, directive_features(kernel, target, columns), nest_features(kernel, columns)]
-    return np.concatenate(parts, axis=1)
+def _program(view: PlainView, task: Task, batch: Batch, y: Floats, estimate: Floats) -> Floats:
+    """The trained model's targets first, then the estimate, the designs and what they make of the program."""
+    return np.concatenate([y, estimate, view.features(task, batch), view.structure(task, batch)], axis=1)

@@ -1,4 +1,4 @@
-"""Predictors that learn from a kernel's own labels alone: the loops that every other loop is compared with."""
+"""Surrogates that learn from a task's own labels and nothing else: the loops that every other loop is compared with."""
 
 from __future__ import annotations
 
@@ -7,78 +7,74 @@ from hashlib import blake2b
 
 import numpy as np
 
-from cost_model.hls.rows import UTILISATION, add_shares, answered, faults, sound_columns
-from cost_model.surrogates.predictor import METRICS, VALID, FittedOn, Labelled
 from cost_model.surrogates.tables.correction import telling
 from cost_model.surrogates.tables.feasibility import learn_validity
-from cost_model.surrogates.tables.targets import targets, values
 from cost_model.surrogates.tables.task_only import FEWEST, fit_alone
-from cost_model.views.hls.directive_features import directive_features
-from design.contracts import LEARNED, AtOnce, Evaluator
+from cost_model.views.plain import PlainView
+from design.contracts import LEARNED, AtOnce, Dataset, Evaluator, Prediction, Task, TrainingSet
 from design.core import LEVEL, Batch, Bools, Evaluation, Floats
-from design.hls.design import Target
-from design.hls.loop_nest import Kernel
-from design.metrics import METRICS as KNOWN
+from design.metrics import VALID, target_table, values_of
 
 VERSION = "1"
 WIDE = 1.6448536269514722  # standard deviations on either side of the mean hold LEVEL of a normal distribution
 KNOWS_NOTHING = 3.0, 3.0  # mean and deviation of targets where there are no labels: cycles from 2 to 1e7
 
 
-class AlonePredictor:
-    """Models of `kind` (`cost_model/surrogates/tables/task_only.py`) on the values of directives. The seed is that of
-    the model. Labels without cycles or resources teach what is valid only."""
+class TaskOnlySurrogate:
+    """Models of `kind` (`task_only.py`) on a task's features. The seed is that of the model. Labels that lack a metric
+    that others have teach what is feasible only."""
 
-    version, fitted_on = VERSION, FittedOn()
+    version, trained_on = VERSION, TrainingSet()
 
-    def __init__(self, kind: str) -> None:
-        self.name = kind
+    def __init__(self, kind: str, view: PlainView) -> None:
+        self.name, self._view = kind, view
 
-    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
-        """See `Predictor`."""
-        return AloneEvaluator(self.name, kernel, target, labels, seed)
+    def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
+        """See `Surrogate`."""
+        return TaskOnlyEvaluator(self.name, task, self._view, labels, seed)
 
 
-class AloneEvaluator(AtOnce):
-    """Answers for one kernel's designs, each with the central 90 % of what the model holds possible."""
+class TaskOnlyEvaluator(AtOnce):
+    """Answers for one task's designs, each with the central 90 % of what the model holds possible."""
 
     fidelity = LEARNED
 
-    def __init__(self, kind: str, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> None:
-        self.name, self.kernel, self.target = kind, kernel, target
-        shares = [f"{name}_share" for name in target.device.resources]
-        self.metrics: Mapping[str, str] = {n: KNOWN[n].unit for n in (*METRICS, *shares, UTILISATION, VALID)}
+    def __init__(self, kind: str, task: Task, view: PlainView, labels: Dataset | None, seed: int) -> None:
+        self.name, self._task, self._view = kind, task, view
+        self.metrics: Mapping[str, str] = view.metrics(task)
         self.version = VERSION
-        self._model = self._validity = None
-        self._absent: Bools = np.ones(len(METRICS), dtype=bool)  # of which no label says anything
+        self._model = self._feasible = None
+        self._absent: Bools = np.ones(len(task.metrics), dtype=bool)  # of which no label says anything
         if labels is None or not len(labels):
             return
-        sound = faults(kernel, labels.batch.columns) == ""
-        truth = targets({metric: labels.truth[metric] for metric in METRICS})
-        rows = directive_features(kernel, target, labels.batch.columns)
+        sound = view.faults(task, labels.batch) == ""
+        truth = target_table({metric: labels.metric(metric) for metric in task.metrics}, task.metrics)
+        rows = view.features(task, labels.batch)
         places = np.flatnonzero(sound)
-        known, told_of = telling(truth[places], np.full((len(places), len(METRICS)), KNOWS_NOTHING[0]))
+        known, told_of = telling(truth[places], np.full((len(places), len(task.metrics)), KNOWS_NOTHING[0]))
         self._absent = np.array(np.isnan(truth[places]).all(axis=0))
         if len(known) >= FEWEST:
             self._model = fit_alone(kind, rows[places[known]], told_of, seed)
-        valid = labels.valid & np.isfinite(labels.truth["cycles"])
-        self._validity = learn_validity(rows, np.full(len(labels), 0.5), valid, seed)
-        told = repr((seed, truth.tolist(), valid.tolist(), rows.tolist()))
+        feasible = labels.feasible & np.isfinite(labels.metric(task.metrics[0]))
+        self._feasible = learn_validity(rows, np.full(len(labels), 0.5), feasible, seed)
+        told = repr((seed, truth.tolist(), feasible.tolist(), rows.tolist()))
         self.version += f"({len(labels)} labels {blake2b(told.encode(), digest_size=4).hexdigest()})"
 
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
         """See `Evaluator`."""
-        count, fault = len(batch), faults(self.kernel, batch.columns)
-        rows = directive_features(self.kernel, self.target, sound_columns(self.kernel, batch.columns, fault == ""))
-        mean, spread = (np.full((count, len(METRICS)), number) for number in KNOWS_NOTHING)
+        task, view, count = self._task, self._view, len(batch)
+        fault = view.faults(task, batch)
+        rows = view.features(task, view.sound(task, batch, fault == ""))
+        mean, spread = (np.full((count, len(task.metrics)), number) for number in KNOWS_NOTHING)
         if self._model is not None and count:
-            said = self._model(rows)
-            mean, spread = np.where(self._absent, mean, said.mean), np.where(self._absent, spread, said.spread)
-        medians, ends = values(mean), (values(mean - WIDE * spread), values(mean + WIDE * spread))
-        interval = {m: np.sort(np.stack([end[m] for end in ends], axis=1), axis=1) for m in METRICS}
-        add_shares(medians, interval, self.target.device)
+            found = self._model(rows)
+            mean, spread = np.where(self._absent, mean, found.mean), np.where(self._absent, spread, found.spread)
+        ends = [values_of(mean + side * WIDE * spread, task.metrics) for side in (-1, 1)]
+        medians = values_of(mean, task.metrics)
+        interval = {m: np.sort(np.stack([end[m] for end in ends], axis=1), axis=1) for m in task.metrics}
+        view.derive(task, medians, interval)
         likely: Floats = np.full(count, 0.5)
-        medians[VALID] = likely if self._validity is None else self._validity(rows, likely)
+        medians[VALID] = likely if self._feasible is None else self._feasible(rows, likely)
         interval[VALID] = np.tile([0.0, 1.0], (count, 1))
         source = f"{self.name}/{self.version}"
-        return answered(medians, interval, {}, fault, self.target, "predicted", source, LEVEL, 0.0)
+        return view.complete(task, Prediction(medians, interval, {}, fault, source, LEVEL))

@@ -7,6 +7,8 @@ from typing import Protocol
 from design.core import Floats
 
 TREES = 100
+PRIOR_LABELS = 2.0  # labels that the absence of an offset is worth
+FEWEST = 4  # labels; fewer give an offset only
 
 
 class Regression(Protocol):

@@ -1,58 +1,49 @@
-"""From result tables to rows that table models learn from, with the features of either kind."""
+"""From data sets to rows that table models learn from, with the features of either kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from cost_model.surrogates.tables.models import Examples
-from cost_model.surrogates.tables.targets import METRICS, targets
-from cost_model.views.hls.directive_features import directive_features
-from cost_model.views.hls.estimate_features import estimate_features
-from cost_model.views.hls.nest_features import nest_features
-from design.core import Batch, Bools, Floats
-from design.hls.design import Target
-from design.hls.loop_nest import Kernel
-from frontends.hls_results.tables import KernelTable
+from cost_model.views.plain import PlainView
+from design.contracts import Dataset, Task
+from design.core import Batch, Floats
+from design.metrics import target_table
 
-Features = Callable[[Kernel, Target, Batch], Floats]  # (n, width)
+Features = Callable[[PlainView, Task, Batch], Floats]  # (n, width)
 
 
-def directives_alone(kernel: Kernel, target: Target, batch: Batch) -> Floats:
-    """The values of the directives, with no look at the program."""
-    return directive_features(kernel, target, batch.columns)
+def designs_only(view: PlainView, task: Task, batch: Batch) -> Floats:
+    """The designs, with no look at the program."""
+    return view.features(task, batch)
 
 
-def with_program(kernel: Kernel, target: Target, batch: Batch) -> Floats:
-    """The analytic estimate, the directives' values, and what they do to the loop nest."""
-    parts = [
-        estimate_features(kernel, target, batch.columns),
-        directive_features(kernel, target, batch.columns),
-        nest_features(kernel, batch.columns),
-    ]
+def with_program(view: PlainView, task: Task, batch: Batch) -> Floats:
+    """The analytic reference, the designs, and what they make of the program."""
+    parts = [view.reference_features(task, batch), view.features(task, batch), view.structure(task, batch)]
     return np.concatenate(parts, axis=1)
 
 
-FEATURES: dict[str, Features] = {"directives": directives_alone, "nest": with_program}
-STARTS: dict[str, slice | None] = {"directives": None, "nest": slice(0, len(METRICS))}  # the estimate's columns
+FEATURES: dict[str, Features] = {"directives": designs_only, "nest": with_program}
 
 
-def rows_of(
-    features: Features, kernel: Kernel, target: Target, batch: Batch, truth: Mapping[str, Floats], valid: Bools
-) -> Examples:
-    """Designs of one kernel with their answers, `truth` by metric (n,), as rows to learn from."""
-    known = {metric: truth[metric] for metric in METRICS}
-    return Examples(features(kernel, target, batch), targets(known), valid)
+def start_of(features: str, metrics: int) -> slice | None:
+    """The columns of features that hold the reference's targets; None where there are none."""
+    return slice(0, metrics) if features == "nest" else None
 
 
-def training_rows(features: Features, tables: Sequence[KernelTable]) -> Examples:
-    """All designs of some tables, at least one."""
-    pieces = [
-        rows_of(features, t.kernel, t.target, t.batch, {"cycles": t.cycles, **t.counts}, t.valid)
-        for t in tables
-        if len(t)
-    ]
+def rows_of(features: Features, view: PlainView, data: Dataset) -> Examples:
+    """Designs of one task with their answers, as rows to learn from."""
+    names = data.task.metrics
+    truth = target_table({name: data.metric(name) for name in names}, names)
+    return Examples(features(view, data.task, data.batch), truth, data.feasible)
+
+
+def training_rows(features: Features, view: PlainView, tables: Sequence[Dataset]) -> Examples:
+    """All designs of some data sets, at least one."""
+    pieces = [rows_of(features, view, data) for data in tables if len(data)]
     return Examples(
         np.concatenate([piece.features for piece in pieces]),
         np.concatenate([piece.targets for piece in pieces]),

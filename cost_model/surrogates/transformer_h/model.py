@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cost_model.surrogates.transformer_h.features import (
+from cost_model.views.hls.matrix_input import (
     DESIGN_WIDTHS,
     ESTIMATE,
     KERNEL_WIDTH,

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from cost_model.surrogates.transformer_h.features import BLOCKS, PLACES, TOOLS, Scaling
 from cost_model.surrogates.transformer_h.model import Shape, TransformerH
 from cost_model.surrogates.transformer_h.trained import Card, Trained
 from cost_model.surrogates.transformer_h.training import Learned
 from cost_model.surrogates.transformer_h.training_examples import Outputs
+from cost_model.views.hls.matrix_input import BLOCKS, PLACES, TOOLS, Scaling
 from design.core import Floats
 from design.errors import InputError
 from design.loader import read_object

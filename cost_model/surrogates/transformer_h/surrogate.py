@@ -1,4 +1,4 @@
-"""Predictor `transformer-h`: a small transformer that has read other kernels and their results."""
+"""Surrogate `transformer-h`: a small transformer that has read other kernels and their results."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cost_model.surrogates.function_evaluator import Predicted
-from cost_model.surrogates.predictor import VALID, FittedOn, Labelled
-from cost_model.surrogates.tables.targets import METRICS as TARGETS
-from cost_model.surrogates.tables.targets import targets, values
-from design.contracts import LEARNED, Evaluator
+from cost_model.surrogates.function_evaluator import FunctionEvaluator
+from cost_model.views.plain import PlainView
+from design.contracts import Dataset, Evaluator, Task, TrainingSet
 from design.core import Batch, Floats
 from design.errors import InputError
-from design.hls.design import Target
-from design.hls.loop_nest import Kernel
+from design.hls.task import hls_task
+from design.metrics import HLS_METRICS, VALID, target_table, values_of
 
 if TYPE_CHECKING:  # torch is loaded by whoever has a trained model
     from cost_model.surrogates.transformer_h.trained import Trained
@@ -23,46 +21,44 @@ if TYPE_CHECKING:  # torch is loaded by whoever has a trained model
 VERSION = "1"
 
 
-class TransformerHPredictor:
-    """A trained Transformer-H. Labels are learned by forests beside it, see
-    `cost_model/surrogates/tables/correction.py`."""
+class TransformerHSurrogate:
+    """A trained Transformer-H. Labels are learned by forests beside it, see `surrogates/tables/correction.py`."""
 
     name = "transformer-h"
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, trained: Trained, view: PlainView) -> None:
         """Raises InputError for a model of other targets than are scored."""
         metrics = trained.members[0].outputs.metrics
-        if metrics != TARGETS:
-            raise InputError(self.name, f"predicts {', '.join(metrics)}", ", ".join(TARGETS))
-        self._trained = trained
+        if metrics != HLS_METRICS:
+            raise InputError(self.name, f"predicts {', '.join(metrics)}", ", ".join(HLS_METRICS))
+        self._trained, self._view = trained, view
         self.version = f"{VERSION}-{trained.digest[:8] or 'unstored'}"
-        self.fitted_on = FittedOn(frozenset(trained.card.families), frozenset(trained.card.digests))
+        self.trained_on = TrainingSet(frozenset(trained.card.families), frozenset(trained.card.digests))
 
     @classmethod
-    def read(cls, path: Path) -> TransformerHPredictor:
+    def read(cls, path: Path, view: PlainView) -> TransformerHSurrogate:
         """From the file of weights, its card beside it. Raises InputError as `read_trained` does."""
         from cost_model.surrogates.transformer_h.store import read_trained
 
-        return cls(read_trained(path))
+        return cls(read_trained(path), view)
 
-    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
-        """See `Predictor`. Labels without cycles or resources teach nothing, and none teaches what is valid."""
+    def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
+        """See `Surrogate`. Labels without cycles or resources teach nothing, and none teaches what is valid."""
         from cost_model.surrogates.tables.correction import Correction, learn
 
-        model = self._trained.of(kernel)
-        correction = Correction(np.zeros(len(TARGETS)))
+        model, view = self._trained.of(hls_task(task)), self._view
+        correction = Correction(np.zeros(len(task.metrics)))
         if labels is not None:
-            truth = targets({metric: labels.truth[metric] for metric in TARGETS})
+            truth = target_table({metric: labels.metric(metric) for metric in task.metrics}, task.metrics)
             known = np.flatnonzero(np.isfinite(truth).all(axis=1))
-            columns = labels.batch.take(known).columns
+            batch = labels.batch.take(known)
             if len(known):
-                said = model.predict(target, columns)
-                correction = learn(kernel, target, columns, said.y, said.estimate, truth[known], seed)
+                found = model.predict(batch.columns)
+                correction = learn(view, task, batch, found.y, found.estimate, truth[known], seed)
 
         def metrics_of(batch: Batch) -> dict[str, Floats]:
-            said = model.predict(target, batch.columns)
-            return values(correction.targets(kernel, target, batch.columns, said.y, said.estimate)) | {
-                VALID: said.valid
-            }
+            found = model.predict(batch.columns)
+            y = correction.targets(view, task, batch, found.y, found.estimate)
+            return values_of(y, task.metrics) | {VALID: found.valid}
 
-        return Predicted(self.name, self.version, LEARNED, metrics_of, validity=True)
+        return FunctionEvaluator(self.name, self.version, task, view, metrics_of)

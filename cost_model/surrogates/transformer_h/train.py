@@ -20,16 +20,16 @@ from cost_model.corpus.split import SPLIT, read_split
 from cost_model.surrogates.transformer_h.store import card_path, write_trained
 from cost_model.surrogates.transformer_h.trained import Card, Trained
 from cost_model.surrogates.transformer_h.training import Settings, folds_of, train, trusted
-from cost_model.surrogates.transformer_h.training_examples import Lesson, lessons_of
+from cost_model.surrogates.transformer_h.training_examples import TrainingTable, lessons_of
+from design.contracts import Dataset
 from design.errors import InputError
-from frontends.hls_results.tables import KernelTable
 
 MEMBERS = 4
 FEWEST_PARTS = 4  # of the families, of which each member holds one out
 
 
 def train_members(
-    lessons: Sequence[Lesson],
+    lessons: Sequence[TrainingTable],
     settings: Settings,
     members: int,
     seed: int,
@@ -50,9 +50,9 @@ def train_members(
     return Trained(trusted(found), Card(families, digests, seed, command))
 
 
-def read_tables(data: Path, split: Path = SPLIT) -> list[KernelTable]:
+def read_tables(data: Path, split: Path = SPLIT) -> list[Dataset]:
     """The tables of all known tool versions but those that a split holds out. Raises InputError as `gather` does."""
-    return [record.table for record in gather(data, read_split(split)).records]
+    return list(gather(data, read_split(split)).records)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

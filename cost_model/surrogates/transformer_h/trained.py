@@ -16,13 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cost_model.surrogates.transformer_h.features import design_input, design_tokens, kernel_input
 from cost_model.surrogates.transformer_h.model import Memory, TransformerH
 from cost_model.surrogates.transformer_h.training import Learned, one_thread
 from cost_model.views.hls.matrices import kernel_tokens
+from cost_model.views.hls.matrix_input import design_input, design_matrices, kernel_input
 from design.core import Floats, Ints
-from design.hls.design import Target
-from design.hls.loop_nest import Kernel
+from design.hls.task import HlsTask
 
 BATCH = 32  # designs that are worked out at once
 DIGITS = 6  # of an output that are kept, after the point
@@ -40,7 +39,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Said:
+class RawPrediction:
     """Of n designs: targets `y` (n, metrics), the probability that they are `valid` (n,), and the `estimate` that the
     model was shown (n, width), whose first columns are the estimate's targets."""
 
@@ -58,17 +57,17 @@ class Trained:
     card: Card
     digest: str = field(default="", compare=False)
 
-    def of(self, kernel: Kernel) -> KernelModel:
+    def of(self, task: HlsTask) -> KernelModel:
         """To ask for designs of a kernel, which is encoded once."""
-        return KernelModel(self.members, kernel)
+        return KernelModel(self.members, task)
 
 
 class KernelModel:
     """The models of a `Trained` with a kernel in mind."""
 
-    def __init__(self, members: Sequence[Learned], kernel: Kernel) -> None:
-        self.kernel, self.metrics = kernel, members[0].outputs.metrics
-        self._tokens = kernel_tokens(kernel)
+    def __init__(self, members: Sequence[Learned], task: HlsTask) -> None:
+        self.task, self.metrics = task, members[0].outputs.metrics
+        self._tokens = kernel_tokens(task.kernel)
         with one_thread(), torch.inference_mode():
             self._members = [_Member(member, _exact(member.model), self._encoded(member)) for member in members]
 
@@ -77,13 +76,13 @@ class KernelModel:
         there = torch.ones(1, len(told.places), dtype=torch.bool)
         return _exact(member.model).encode(_tensor(told.rows)[None], torch.from_numpy(told.places)[None], there)
 
-    def predict(self, target: Target, columns: Mapping[str, Ints]) -> Said:
+    def predict(self, columns: Mapping[str, Ints]) -> RawPrediction:
         """Of n designs by `columns` (n,)."""
-        tokens = design_tokens(self.kernel, target, columns)
+        tokens = design_matrices(self.task, columns)
         found = []
         with one_thread(), torch.inference_mode():
             for one in self._members:
-                told = design_input(self._tokens, tokens, target, one.learned.scaling)
+                told = design_input(self._tokens, tokens, self.task.target, one.learned.scaling)
                 raw = np.round(_asked(one, told.loops, told.places, told.tool, told.estimate), DIGITS)
                 y = one.learned.outputs.targets(told.start, raw[:, :-1])
                 valid = 1 / (1 + np.exp(-raw[:, -1] - told.chance))
@@ -92,7 +91,7 @@ class KernelModel:
         for more in found[1:]:
             whole = whole + more
         whole = whole / len(found)
-        return Said(whole[:, :-1], whole[:, -1], tokens.estimate)
+        return RawPrediction(whole[:, :-1], whole[:, -1], tokens.estimate)
 
 
 @dataclass(frozen=True)

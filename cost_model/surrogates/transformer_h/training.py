@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from cost_model.surrogates.tables.targets import METRICS
-from cost_model.surrogates.transformer_h.features import Scaling
 from cost_model.surrogates.transformer_h.model import Regular, Shape, TransformerH
 from cost_model.surrogates.transformer_h.training_examples import (
-    Lesson,
     Outputs,
     Scaled,
+    TrainingTable,
     outputs_from,
     scaled,
     scaling_from,
 )
+from cost_model.views.hls.matrix_input import Scaling
 from design.core import Floats, Rows
 from design.errors import InputError
+from design.metrics import HLS_METRICS
 
 JUDGED = 120  # designs of a table that they are asked about
 WARM = 50  # steps until the learning rate is whole
@@ -40,7 +40,7 @@ class Settings:
     targets. `average` is the weight of the past in the running mean of the weights, which is what is judged and kept.
     """
 
-    metrics: tuple[str, ...] = METRICS
+    metrics: tuple[str, ...] = HLS_METRICS
     difference: bool = True
     width: int = 64
     layers: int = 3
@@ -87,7 +87,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def folds_of(lessons: Sequence[Lesson], count: int, seed: int) -> list[tuple[str, ...]]:
+def folds_of(lessons: Sequence[TrainingTable], count: int, seed: int) -> list[tuple[str, ...]]:
     """The families in `count` parts, or as many as there are families, with about as many known designs in each."""
     sizes: dict[str, int] = {}
     for lesson in lessons:
@@ -103,7 +103,7 @@ def folds_of(lessons: Sequence[Lesson], count: int, seed: int) -> list[tuple[str
 
 
 def train(
-    lessons: Sequence[Lesson],
+    lessons: Sequence[TrainingTable],
     settings: Settings,
     validation: Sequence[str],
     seed: int,
@@ -258,7 +258,7 @@ def trusted(members: Sequence[Learned]) -> tuple[Learned, ...]:
     return tuple(replace(member, outputs=replace(member.outputs, trust=trust)) for member in members)
 
 
-def _some(lesson: Lesson) -> Lesson:
+def _some(lesson: TrainingTable) -> TrainingTable:
     """At most JUDGED known designs at even distances."""
     known = np.flatnonzero(lesson.known)
     rows = known[np.linspace(0, len(known) - 1, min(len(known), JUDGED)).astype(np.int64)]

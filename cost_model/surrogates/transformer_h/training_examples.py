@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_model.surrogates.tables.targets import METRICS, targets
-from cost_model.surrogates.transformer_h.features import (
+from cost_model.views.hls.matrices import WIDTHS, KernelTokens, kernel_tokens
+from cost_model.views.hls.matrix_input import (
     BLOCKS,
     DIRECTIVES,
     ESTIMATE,
@@ -17,21 +17,22 @@ from cost_model.surrogates.transformer_h.features import (
     KernelInput,
     Scaling,
     design_input,
-    design_tokens,
+    design_matrices,
     kernel_input,
     scaling_of,
 )
-from cost_model.views.hls.matrices import WIDTHS, KernelTokens, kernel_tokens
+from design.contracts import Dataset
 from design.core import Bools, Floats, Rows
 from design.errors import InputError
 from design.hls.design import Target
-from frontends.hls_results.tables import KernelTable
+from design.hls.task import hls_task_of
+from design.metrics import HLS_METRICS, target_table
 
 MOST = 200  # designs of a table that scaling looks at
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingTable:
     """The n designs of a table: `y` (n, metrics) the targets, NaN where unknown, `valid` (n,)."""
 
     name: str
@@ -74,7 +75,7 @@ class Outputs:
     @property
     def places(self) -> list[int]:
         """Of the metrics among METRICS."""
-        return [METRICS.index(metric) for metric in self.metrics]
+        return [HLS_METRICS.index(metric) for metric in self.metrics]
 
     def outputs(self, start: Floats, y: Floats) -> Floats:
         """(n, targets) what the model should say, from the estimate's targets and the true ones, (n, METRICS) each."""
@@ -92,23 +93,23 @@ class Outputs:
         return start[:, self.places] + self.trust * self.change(start, outputs)
 
 
-def lessons_of(tables: Sequence[KernelTable], progress: Callable[[str], None] = lambda line: None) -> list[Lesson]:
+def lessons_of(tables: Sequence[Dataset], progress: Callable[[str], None] = lambda line: None) -> list[TrainingTable]:
     """Of all tables with a design. Raises InputError where no design has cycles."""
     found = []
     for table in tables:
         if len(table):
-            progress(f"reading {table.name} of {table.target.tool}: {len(table)} designs")
-            y = targets({"cycles": table.cycles, **table.counts})
-            designs = design_tokens(table.kernel, table.target, table.batch.columns)
-            kernel = kernel_tokens(table.kernel)
-            one = (table.name, table.family, table.kernel.digest, table.target, kernel, designs, y, table.valid)
-            found.append(Lesson(*one))
+            task = hls_task_of(table)
+            progress(f"reading {task.name} of {task.target.tool}: {len(table)} designs")
+            y = target_table({name: table.metric(name) for name in HLS_METRICS}, HLS_METRICS)
+            designs = design_matrices(task, table.batch.columns)
+            one = (task.name, task.family, task.digest, task.target, kernel_tokens(task.kernel), designs, y)
+            found.append(TrainingTable(*one, table.feasible))
     if not any(np.isfinite(lesson.y[:, 0]).any() for lesson in found):
         raise InputError("training data", "holds no design with cycles", "results of some kernels to learn from")
     return found
 
 
-def scaling_from(lessons: Sequence[Lesson]) -> Scaling:
+def scaling_from(lessons: Sequence[TrainingTable]) -> Scaling:
     """Over the tokens of each kernel once and the designs of each table, MOST of each at even distances."""
     kernels = {lesson.digest: lesson.kernel for lesson in lessons}
     rows = {kind: np.concatenate([kernel.rows[kind] for kernel in kernels.values()]) for kind in WIDTHS}
@@ -120,11 +121,11 @@ def scaling_from(lessons: Sequence[Lesson]) -> Scaling:
     return scaling_of(rows)
 
 
-def outputs_from(lessons: Sequence[Lesson], metrics: tuple[str, ...], difference: bool) -> Outputs:
+def outputs_from(lessons: Sequence[TrainingTable], metrics: tuple[str, ...], difference: bool) -> Outputs:
     """Center and spread over the known designs of each table, MOST of each. Raises InputError for a metric that
     tables do not have, or of which no design is known."""
-    if odd := [metric for metric in metrics if metric not in METRICS] or ([] if metrics else ["nothing"]):
-        raise InputError("targets", f"include {odd[0]}", f"some of {', '.join(METRICS)}")
+    if odd := [metric for metric in metrics if metric not in HLS_METRICS] or ([] if metrics else ["nothing"]):
+        raise InputError("targets", f"include {odd[0]}", f"some of {', '.join(HLS_METRICS)}")
     nothing, one = np.zeros(len(metrics)), np.ones(len(metrics))
     plain = Outputs(metrics, nothing, one, difference, one)
     pieces = []
@@ -137,7 +138,7 @@ def outputs_from(lessons: Sequence[Lesson], metrics: tuple[str, ...], difference
     return Outputs(metrics, np.nanmedian(rows, axis=0), np.maximum(np.nanstd(rows, axis=0), 0.05), difference, one)
 
 
-def scaled(lesson: Lesson, scaling: Scaling, outputs: Outputs) -> Scaled:
+def scaled(lesson: TrainingTable, scaling: Scaling, outputs: Outputs) -> Scaled:
     """A lesson with everything in units of the model."""
     return Scaled(
         kernel_input(lesson.kernel, scaling),

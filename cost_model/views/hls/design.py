@@ -18,8 +18,8 @@ from cost_model.views.tokens import IDS, PAD
 from design.core import Floats, Ints
 from design.hls.design import COARSE, FLATTEN, OFF, Target
 from design.hls.loop_nest import PIPELINE, TILE, Kernel
+from design.metrics import HLS_METRICS
 
-METRICS = ("cycles", "lut", "ff", "dsp", "bram")  # that the estimate has, in the order of the prompt
 CODE = "code"  # operations after unrolling
 ESTIMATED = Scientific(digits=2, signed=False)
 WAYS = {OFF: "off", COARSE: "coarse", FLATTEN: "flatten"}
@@ -46,7 +46,7 @@ def design_tokens(
         most = max(kernel.loops[parameter.loop].trip.most, 1)
         parts += [_word("tile" if parameter.kind == TILE else "parallel", count), _digits(values, len(str(most)))]
     parts.append(_word("estimate", count))
-    for metric in (*METRICS, CODE):
+    for metric in (*HLS_METRICS, CODE):
         parts += [_word(metric, count), _estimated(estimate[metric])]
     return _closed_up(np.concatenate(parts, axis=1))
 

@@ -12,15 +12,15 @@ import numpy as np
 
 from cost_model.hls.constants import HlsConstants
 from cost_model.hls.estimator import Estimator
-from cost_model.surrogates.tables.targets import METRICS, targets
 from design.core import Floats, Ints
 from design.hls.design import Target
 from design.hls.loop_nest import Kernel
+from design.metrics import HLS_METRICS, RESOURCES, target_table
 
 
 def estimate_targets(kernel: Kernel, columns: Mapping[str, Ints]) -> Floats:
     """(n, metrics) targets of the estimate of n designs; `columns` by parameter, (n,) each."""
-    return targets(Estimator(kernel, HlsConstants()).estimate(columns))
+    return target_table(Estimator(kernel, HlsConstants()).estimate(columns), HLS_METRICS)
 
 
 def estimate_features(kernel: Kernel, target: Target, columns: Mapping[str, Ints]) -> Floats:
@@ -28,6 +28,6 @@ def estimate_features(kernel: Kernel, target: Target, columns: Mapping[str, Ints
     takes, and of the largest of the shares, which decides whether a design fits."""
     found = estimate_targets(kernel, columns)
     counts = np.exp2(2 * found[:, 1:]) - 1
-    has = np.array([target.device.resources[metric] for metric in METRICS[1:]], dtype=np.float64)
+    has = np.array([target.device.resources[metric] for metric in RESOURCES], dtype=np.float64)
     shares = np.log2(np.maximum(counts / has, 1e-6))
     return np.concatenate([found, shares, shares.max(axis=1, keepdims=True)], axis=1)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from design.core import Batch, Evaluation, Status
-from dse.studies.hls.checked import Checked
-from dse.studies.hls.loop import Purchases
 from dse.studies.hls.loops import LoopState, loop_states
 from dse.studies.hls.problem import HlsProblem
 
@@ -22,19 +20,15 @@ class Findings:
     description: str
     base: dict[str, float]
     loops: list[LoopState]
-    checked: Checked | None
-    bought: Purchases | None
 
 
-def findings(
-    problem: HlsProblem, front: Batch, answers: Evaluation, checked: Checked | None, bought: Purchases | None
-) -> Findings:
-    """For a front of at least one design; `bought` where an active loop found it."""
+def findings(problem: HlsProblem, front: Batch, answers: Evaluation) -> Findings:
+    """For a front of at least one design."""
     best = {name: float(values[0]) for name, values in answers.metrics.items()}
     base = _without_directives(problem)
     design = {name: int(values[0]) for name, values in front.columns.items()}
     loops = loop_states(problem.kernel, design)
-    return Findings(_cards(problem, best, base, checked), _description(problem, loops), base, loops, checked, bought)
+    return Findings(_cards(problem, best, base), _description(problem, loops), base, loops)
 
 
 def _without_directives(problem: HlsProblem) -> dict[str, float]:
@@ -45,9 +39,7 @@ def _without_directives(problem: HlsProblem) -> dict[str, float]:
     return {name: float(v[0]) for name, v in estimate.metrics.items() if np.isfinite(v[0])}
 
 
-def _cards(
-    problem: HlsProblem, best: dict[str, float], base: dict[str, float], checked: Checked | None
-) -> list[tuple[str, str, str]]:
+def _cards(problem: HlsProblem, best: dict[str, float], base: dict[str, float]) -> list[tuple[str, str, str]]:
     estimated = problem.evaluator is problem.estimate
     by = "estimated" if estimated else f"by {problem.evaluator.name}"
     cards = [("cycles", f"{best['cycles']:,.0f}", by)]
@@ -62,10 +54,6 @@ def _cards(
         cards.append(("largest share of the device", f"{known[most]:.1%}", f"{most.upper()}, {by}"))
     for name in known:
         cards.append((name.upper(), f"{best[name]:,.0f}", f"of {resources[name]:,}"))
-    if checked is not None:
-        told = checked.error
-        error = "nothing to compare" if told is None else f"{told:,.1%}"
-        cards.append(("error of estimated cycles", error, f"median of {len(checked.rows)} checked designs"))
     return cards
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from dse.records.outcome import Outcome
 from dse.studies.nmp.findings import Findings
 from dse.studies.nmp.problem import NmpProblem
 from dse.studies.nmp.tables import KIND_HEADINGS, kind_rows, operator_rows
+from dse.studies.outcome import Outcome
 
 
 def print_findings(console: Console, problem: NmpProblem, outcome: Outcome, found: Findings) -> None:
@@ -55,7 +53,6 @@ def print_findings(console: Console, problem: NmpProblem, outcome: Outcome, foun
             f"With all constants at their {corner.name} end {int(corner.kept.sum())} of the front's {len(corner.kept)} "
             f"designs stay on it (front of {len(corner.rows)})."
         )
-    print(f"\n{textwrap.fill(found.description, 118)}\n")
 
 
 def operator_table(found: Findings) -> Table:

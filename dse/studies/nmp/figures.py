@@ -12,7 +12,6 @@ from cost_model.nmp.analysis.timeline import Bar, decode_timeline, prefill_timel
 from design.core import Batch
 from design.metrics import metric_unit
 from dse.records.archive import objective_values
-from dse.records.outcome import Outcome
 from dse.report.figures import Picture
 from dse.report.pictures.nmp.breakdown import Whole, breakdown_picture
 from dse.report.pictures.nmp.corners import corners_picture
@@ -22,6 +21,7 @@ from dse.report.pictures.sensitivity import WIDEST, Move, sensitivity_picture
 from dse.studies.nmp.analysis.sensitivity import Step
 from dse.studies.nmp.findings import Findings
 from dse.studies.nmp.problem import NmpProblem
+from dse.studies.outcome import Outcome
 
 
 def best_pictures(
@@ -50,12 +50,12 @@ def best_pictures(
 
 def schedule(problem: NmpProblem, best: Batch, folder: Path) -> Picture:
     """The best design's decode step and prefill over time."""
-    line = decode_timeline(problem.evaluator, best)
+    line = decode_timeline(problem.analytic, best)
     place = {lane: row for row, lane in enumerate(line.lanes)}
     names = [op.name for op in problem.workload.operators]
     boundaries = [Boundary(tuple(place[lane] for lane in s.lanes), s.end_s) for s in line.strata]
     lanes = ["NPU", *(f"NMP {lane}" for lane in line.lanes[1:])]
-    before = _tasks(prefill_timeline(problem.evaluator, best), {-1: 0})
+    before = _tasks(prefill_timeline(problem.analytic, best), {-1: 0})
     layer = _layer(problem)
     svg = schedule_picture(names, lanes, _tasks(line.bars, place), boundaries, line.groups, before, folder, layer)
     context = f"at {line.context:,} tokens of context" if line.context is not None else "with nothing to generate"
@@ -100,7 +100,7 @@ def breakdown(problem: NmpProblem, best: Batch, operators: Sequence[OperatorAcco
 
 def roofs(problem: NmpProblem, best: Batch, folder: Path) -> Picture:
     """The best design's operators under the roofs of its processors."""
-    found = roofline(problem.evaluator, best)
+    found = roofline(problem.analytic, best)
     lines = [
         RoofLine(f"{r.processor}, {r.channels} channel{'s' * (r.channels > 1)}", r.gflops, r.gbps) for r in found.roofs
     ]

@@ -13,13 +13,13 @@ from cost_model.nmp.operators.plugins import ModelFault
 from design.core import Batch, Evaluation, Status
 from design.metrics import METRICS
 from dse.records.archive import Archive
-from dse.records.outcome import Bound
 from dse.records.store import Store
 from dse.studies.nmp.analysis.constant_corners import Corner, corner_fronts
 from dse.studies.nmp.analysis.layer_kinds import KindAccount, kind_accounts
 from dse.studies.nmp.analysis.sensitivity import Sensitivity, Step
 from dse.studies.nmp.analysis.whole_model import WholeModel, describe, whole_model
 from dse.studies.nmp.problem import NmpProblem
+from dse.studies.outcome import Bound
 
 LOG = logging.getLogger("tilewright")
 POOL = 20_000  # designs that the fronts at the ends of the constants are chosen from
@@ -57,6 +57,10 @@ def findings(
         return None
     best = front.take(np.array([0]))
     times = {name: float(values[0]) for name, values in answers.metrics.items()}
+    if problem.evaluator is not problem.analytic:
+        priced = problem.analytic.evaluate(best, seed=problem.effort.seed).metrics
+        known = {name: value for name, value in times.items() if np.isfinite(value)}
+        times = {name: float(values[0]) for name, values in priced.items()} | known
     physics = times if problem.physical is problem.evaluator else _physics(problem, best)
     operators = _operators(problem, best)
     gap = None
@@ -68,7 +72,7 @@ def findings(
         with suppress(ModelFault):
             corners = corner_fronts(at, problem.objectives, pool, len(front), problem.effort.seed)
     second = None
-    if problem.physical is not problem.evaluator and "latency_s" in physics:
+    if problem.physical is not problem.analytic and "latency_s" in physics:
         second = whole_model(problem.workload, physics, physics)
     return Findings(
         bound=bound,
@@ -99,7 +103,7 @@ def _physics(problem: NmpProblem, best: Batch) -> dict[str, float]:
 
 def _operators(problem: NmpProblem, best: Batch) -> list[OperatorAccount]:
     try:
-        return accounts(problem.evaluator, best)
+        return accounts(problem.analytic, best)
     except ModelFault as fault:
         LOG.warning("no account of operators: %s", fault)
         return []

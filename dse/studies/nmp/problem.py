@@ -13,35 +13,53 @@ from cost_model.nmp.operators.base import OperatorModel
 from cost_model.nmp.operators.plugins import NMP_MODELS, NPU_MODELS, operator_model
 from cost_model.nmp.roofline import RooflineEvaluator
 from cost_model.nmp.technology import Constants, Technology, read_technology
-from design.contracts import Space
-from design.core import Objective
+from cost_model.views.nmp.view import NmpView
+from design.contracts import Evaluator, Space, Truth
 from design.errors import InputError
 from design.metrics import parse_objectives, possible_metrics
 from design.nmp.device import HardwareSpace, Platform, Processors
 from design.nmp.lowering import Speculation, model_workload
+from design.nmp.task import NmpTask
 from design.nmp.workload import Workload
+from design.tool_form import StandardForm
 from dse.options import Settings
-from dse.search.engine import Effort
+from dse.spaces.listed import ListedSpace
 from dse.spaces.nmp import NmpSpace
 from dse.spaces.nmp.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
 from dse.studies.nmp.models.find import find_model, read_speculation, read_usage
-from dse.studies.problem import Problem
+from dse.studies.study import Problem
+from dse.studies.surrogates import Domain, searched_surrogate
+from dse.studies.truths import call_limit_s, command_truth, loop_surrogate, need_truth, read_effort, read_plan
+from evaluators.truth.recorded import Recorded
+from frontends.recorded_answers import read_recorded
+
+TASK = "task.json"  # workload and platform, in a tool's working directory
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NmpProblem(Problem):
-    """`make_space` makes the space of other hardware, `evaluator_at` the evaluator with the constants of another
-    corner; `physical` knows energy and area."""
+    """`analytic` prices all designs operator by operator, whatever `evaluator` is. `make_space` makes the space of
+    other hardware, `evaluator_at` the analytic evaluator with the constants of another corner; `physical` knows energy
+    and area."""
 
-    workload: Workload
+    task: NmpTask
     speculation: Speculation | None
-    platform: Platform
     hardware: HardwareSpace
     make_space: Callable[[HardwareSpace], Space]
-    evaluator: NmpEvaluator
+    analytic: NmpEvaluator
     evaluator_at: Callable[[str], NmpEvaluator]
     physical: NmpEvaluator
     technology: Technology
+
+    @property
+    def workload(self) -> Workload:
+        """Of the task."""
+        return self.task.workload
+
+    @property
+    def platform(self) -> Platform:
+        """Of the task."""
+        return self.task.platform
 
 
 @dataclass(frozen=True)
@@ -83,35 +101,62 @@ def build(settings: Settings) -> NmpProblem:
         ]
         return Parts(workload, platform, constants, models[0], models[1], not fixed)
 
-    evaluator, objectives = _judge(settings, parts("nominal"))
+    task = NmpTask(workload, platform)
+    truth = _truth(settings, task)
+    analytic = _analytic(settings, parts("nominal"))
+    physical = analytic if analytic.name == "buffered" else EVALUATORS["buffered"](parts("nominal"))
+    domain = nmp_domain(settings)
+    surrogate = loop_surrogate(settings, truth, lambda: domain)
+    evaluator = truth if surrogate and truth else _judge(settings, analytic, truth, domain, task)
 
     def make_space(hardware: HardwareSpace) -> Space:
         if fixed:
             return FixedSpace(dataflow, workload, platform, hardware)
-        specpim, reach = dataflow == "specpim", evaluator.decode_reach
-        return NmpSpace(workload, platform, hardware, evaluator.npu, evaluator.nmp, specpim, reach)
+        specpim, reach = dataflow == "specpim", analytic.decode_reach
+        return NmpSpace(workload, platform, hardware, analytic.npu, analytic.nmp, specpim, reach)
 
     if not (fixed or settings["quiet"]):
         _say_if_too_large(workload, platform)
+    space, table = make_space(hardware), None
+    if settings["truth"] == "recorded" and isinstance(truth, Recorded):
+        table = truth.data
     return NmpProblem(
-        workload=workload,
+        task=task,
         speculation=speculation,
-        platform=platform,
         hardware=hardware,
         make_space=make_space,
-        space=make_space(hardware),
+        space=space if table is None else ListedSpace(table.batch),
         evaluator=evaluator,
-        evaluator_at=lambda corner: EVALUATORS[evaluator.name](parts(corner)),
-        physical=evaluator if evaluator.name == "buffered" else EVALUATORS["buffered"](parts("nominal")),
-        objectives=objectives,
+        analytic=analytic,
+        evaluator_at=lambda corner: EVALUATORS[analytic.name](parts(corner)),
+        physical=physical,
+        objectives=parse_objectives(settings["objectives"], list(evaluator.metrics), evaluator.name),
         technology=technology,
-        effort=Effort(
-            population=settings["population-num-per-generation"],
-            topk=settings["topk"],
-            mutate_ratio=settings["mutate-ratio"],
-            seed=settings["seed"],
-        ),
+        effort=read_effort(settings),
+        truth=truth,
+        checks=0 if surrogate else settings["truth-checks"],
+        call_limit_s=call_limit_s(settings),
+        surrogate=surrogate,
+        plan=read_plan(settings),
+        budget=settings["budget"],
     )
+
+
+def nmp_domain(settings: Settings) -> Domain:
+    """What surrogates of near-memory designs are made with; their reference is the model that knows energy and area."""
+    constants = read_technology(Path(settings["technology"])).constants()
+    return Domain(NmpView(lambda task: BufferedEvaluator(task.workload, task.platform, constants)), settings)
+
+
+def _truth(settings: Settings, task: NmpTask) -> Truth | None:
+    """What designs are checked against, or labelled by."""
+    if settings["truth"] == "none":
+        return None
+    if settings["truth"] == "command":
+        return command_truth(settings, StandardForm(task, "nmp", {"task": (TASK, task.described())}))
+    if settings["data"] is None:
+        raise InputError("--truth", "recorded without --data", "--data FILE of recorded answers")
+    return Recorded(read_recorded(Path(settings["data"]), task))
 
 
 def _say_if_too_large(workload: Workload, platform: Platform) -> None:
@@ -123,17 +168,27 @@ def _say_if_too_large(workload: Workload, platform: Platform) -> None:
         print(f"note: no device can hold {workload.name}: {kept} (--bank-memory-capacity)", file=sys.stderr)
 
 
-def _judge(settings: Settings, parts: Parts) -> tuple[NmpEvaluator, tuple[Objective, ...]]:
-    """The evaluator and the objectives. `auto` takes the published model for a single objective that it knows."""
+def _analytic(settings: Settings, parts: Parts) -> NmpEvaluator:
+    """The analytic evaluator. `auto` takes the published model for a single objective that it knows; where something
+    else answers, the model that knows energy and area stands beside it."""
     name, text = settings["evaluator"], settings["objectives"]
     if name == "auto":
-        evaluator = EVALUATORS["roofline"](parts)
+        known = list(EVALUATORS["roofline"](parts).metrics)
         single = text.strip().removeprefix("min:").removeprefix("max:")
-        name = "roofline" if single in possible_metrics(list(evaluator.metrics)) else "buffered"
-    if name not in EVALUATORS:
-        raise InputError("--evaluator", f"{name} with --space nmp", f"auto, {', '.join(EVALUATORS)}")
-    evaluator = EVALUATORS[name](parts)
-    return evaluator, parse_objectives(text, list(evaluator.metrics), evaluator.name)
+        name = "roofline" if single in possible_metrics(known) else "buffered"
+    return EVALUATORS[name if name in EVALUATORS else "buffered"](parts)
+
+
+def _judge(settings: Settings, analytic: NmpEvaluator, truth: Truth | None, domain: Domain, task: NmpTask) -> Evaluator:
+    name = settings["evaluator"]
+    if name == "auto" or name in EVALUATORS:
+        return analytic
+    if name == "truth":
+        return need_truth(truth)
+    if name in ("lm", "transformer-h"):
+        raise InputError("--evaluator", f"{name} with --space nmp", f"auto, {', '.join(EVALUATORS)}, estimate, cascade")
+    others = f"auto, {', '.join(EVALUATORS)}"
+    return searched_surrogate(name, domain, others).condition(task, None, seed=settings["seed"])
 
 
 def read_workload(settings: Settings, speculation: Speculation | None = None) -> Workload:

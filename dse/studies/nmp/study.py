@@ -16,12 +16,10 @@ from design.nmp.model import HEAD
 from design.nmp.workload import Workload
 from dse.options import Settings
 from dse.records.archive import Archive
-from dse.records.outcome import Bound, Ending, Outcome
 from dse.records.store import Store
 from dse.search.engine import Search, make_search
 from dse.spaces.nmp import NmpSpace
 from dse.spaces.nmp.fixed import FixedSpace
-from dse.studies.desk import Desk
 from dse.studies.nmp.analysis.proof import bound_of_run, quick_bound
 from dse.studies.nmp.analysis.sensitivity import Sensitivity, Step, sensitivity
 from dse.studies.nmp.console import print_findings
@@ -39,7 +37,8 @@ from dse.studies.nmp.tables import (
     operator_rows,
     step_table,
 )
-from dse.studies.study import Study
+from dse.studies.outcome import Bound, Ending, Outcome
+from dse.studies.study import RunContext, Study
 
 if TYPE_CHECKING:
     from dse.report.figures import Picture
@@ -69,7 +68,8 @@ def near_memory(settings: Settings) -> NmpStudy:
         subject += f"; {speculation.draft.name} drafts {speculation.length} tokens a round, which brings "
         subject += f"{speculation.tokens:.3g} on average at {speculation.accept:.0%} accepted"
     note = NOTE + SEVERAL * (len(w.sections) > 1) + (WITH_HEAD if has_head(w) else WITHOUT_HEAD)
-    return NmpStudy(problem, w.name, subject, HARDWARE_HEADINGS, LEGEND, note, template="nmp/sections.html")
+    tools_only = problem.truth is not None and settings["ray-address"] is None
+    return NmpStudy(problem, w.name, subject, HARDWARE_HEADINGS, LEGEND, note, tools_only, "nmp/sections.html")
 
 
 def has_head(workload: Workload) -> bool:
@@ -89,12 +89,14 @@ class NmpStudy(Study):
         if algorithm != "exact":
             return super().search(algorithm, candidates, facts)
         objective = problem.objectives[0]
+        if problem.evaluator is not problem.analytic:
+            raise InputError("--algorithm", f"exact with evaluator {problem.evaluator.name}", "roofline or buffered")
         if len(problem.objectives) > 1 or not (isinstance(problem.space, FixedSpace) or provable(objective)):
             found = f"exact with {','.join('max:' * (o.sign < 0) + o.metric for o in problem.objectives)}"
             raise InputError("--algorithm", found, "one of latency_s, prefill_s, decode_s as the only objective")
         if not isinstance(problem.space, NmpSpace):
             return make_search(problem.space, problem.effort, "enumerate", 1, problem.space.size or 1)
-        return ExactSearch(problem.space, problem.evaluator, objective.metric, facts)
+        return ExactSearch(problem.space, problem.analytic, objective.metric, facts)
 
     def generations(self, algorithm: str, search: Search, asked: int) -> int:
         """See `Study`."""
@@ -106,21 +108,27 @@ class NmpStudy(Study):
 
     def quick_bound(self) -> float | None:
         """See `Study`."""
-        return quick_bound(self.problem.space, self.problem.evaluator, self.problem.objectives[0])
+        problem = self.problem
+        if problem.evaluator is not problem.analytic:
+            return None
+        return quick_bound(problem.space, problem.analytic, problem.objectives[0])
 
     def bound(self, search: Search, archive: Archive, full: bool) -> Bound:
         """See `Study`."""
         problem = self.problem
-        return bound_of_run(problem.space, problem.evaluator, problem.objectives, search, archive, full)
+        if problem.evaluator is not problem.analytic:
+            return super().bound(search, archive, full)
+        return bound_of_run(problem.space, problem.analytic, problem.objectives, search, archive, full)
 
-    def further(self, archive: Archive, desk: Desk, full: bool, say: Callable[[str], None]) -> Any:
+    def further(self, archive: Archive, context: RunContext, full: bool, say: Callable[[str], None]) -> Any:
         """What a step of the hardware would change, from the best design found."""
         problem = self.problem
-        if not full or archive.genomes is None or not len(archive.genomes):
+        analytic = problem.evaluator is problem.analytic
+        if not full or not analytic or archive.genomes is None or not len(archive.genomes):
             return None
         say("trying one step in each hardware parameter")
         best, first = problem.space.decode(archive.genomes[:1]), problem.objectives[0]
-        return asdict(sensitivity(problem.make_space, problem.hardware, problem.evaluator, first, best, desk.stop))
+        return asdict(sensitivity(problem.make_space, problem.hardware, problem.analytic, first, best, context.stop))
 
     def findings(self, archive: Archive, front: Batch, answers: Evaluation, end: Ending, store: Store) -> Any:
         """See `Study`."""
@@ -159,6 +167,12 @@ class NmpStudy(Study):
         """See `Study`."""
         if outcome.findings is not None:
             print_findings(console, self.problem, outcome, outcome.findings)
+
+    def say_words(self, outcome: Outcome) -> None:
+        """See `Study`."""
+        if self.words(outcome):
+            print()  # behind tables
+        super().say_words(outcome)
 
     def log(self, outcome: Outcome) -> str:
         """See `Study`."""

@@ -8,10 +8,10 @@ from typing import Any
 from design.core import Batch
 from design.nmp.design import DATAFLOW, HARDWARE
 from design.nmp.workload import Workload
-from dse.records.outcome import Outcome
 from dse.studies.nmp.analysis.constant_corners import Corner
 from dse.studies.nmp.findings import Findings
 from dse.studies.nmp.problem import NmpProblem
+from dse.studies.outcome import Outcome
 
 
 def further(problem: NmpProblem, outcome: Outcome) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from design.nmp.design import HARDWARE
-from dse.records.outcome import Outcome
 from dse.studies.nmp.findings import Findings
+from dse.studies.outcome import Outcome
 
 HARDWARE_HEADINGS = ("NMP channels", "PE (FPU, MHz, GB/s)", "buffers KB")
 

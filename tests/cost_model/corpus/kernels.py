@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from cost_model.corpus.split import read_split
+from design.hls.task import family_of
 from frontends.hls_results.files import open_files
-from frontends.hls_results.tables import family_of
 from tests.cases import ROOT
 from tests.cases_hls import DOT, scale_source
 

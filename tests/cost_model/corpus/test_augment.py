@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from cost_model.corpus.hls.augment import augmented, same_kernel
-from cost_model.corpus.hls.fingerprint import likeness, nest_likeness
-from cost_model.corpus.hls.nest_form import form_of, renamed_by
 from cost_model.corpus.hls.records import Record
 from cost_model.corpus.hls.rewrites import REWRITES, Rewritten
 from cost_model.corpus.hls.rewrites.tokens import tokens_of
 from design.errors import InputError
 from design.hls.design import points_of
+from design.hls.fingerprint import likeness, nest_likeness
+from design.hls.nest_form import form_of, renamed_by
 from frontends.c_kernel import parse_kernel
 from frontends.hls_results.tables import read_results
 from tests.cases_hls import DOT, usual

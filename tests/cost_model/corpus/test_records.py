@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from cost_model.corpus.hls.augment import augmented
-from cost_model.corpus.hls.fingerprint import likenesses
 from cost_model.corpus.hls.records import ESTIMATE, Corpus, Forbidden, Record, forbidden_of, gather, refuse
 from cost_model.corpus.split import Split
 from design.errors import InputError
+from design.hls.fingerprint import likenesses
 from frontends.c_kernel import parse_kernel
 from frontends.hls_results.tables import read_results
 from tests.cases_hls import DOT, dot_designs, packed, scale_designs, scale_source, usual, write_data

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cost_model.surrogates.predictor import Labelled
 
 from cost_model.hls.constants import HlsConstants
 from cost_model.hls.estimate import EstimateEvaluator, EstimatePredictor
 from cost_model.hls.rows import UTILISATION
 from cost_model.hls.store import Fitted, read_fitted
-from cost_model.surrogates.predictor import Labelled
 from design.core import Batch, Status
 from design.hls.design import TARGETS, Device, Target, hls_schema
 from tests.cost_model.hls.cases import GEMM, kernel

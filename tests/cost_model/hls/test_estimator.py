@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cost_model.hls.constants import HlsConstants
-from cost_model.hls.estimator import ESTIMATES, Estimator, valid_probability
+from cost_model.hls.estimator import Estimator, valid_probability
 from design.hls.design import COARSE, FLATTEN, choices
+from design.metrics import HLS_METRICS
 from tests.cost_model.hls.cases import GEMM, PLAIN, SCALE, STAGES, SUM, columns, kernel, rows_kernel
 
 GEMM_KERNEL, SCALE_KERNEL = kernel(GEMM), kernel(SCALE)
@@ -125,7 +126,7 @@ def test_many_at_once_are_each_alone(rows: list[dict[str, int]]) -> None:
     alone = [estimator.estimate(columns(GEMM_KERNEL, **row)) for row in rows]
     parts = [columns(GEMM_KERNEL, **row) for row in rows]
     batch = estimator.estimate({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
-    for name in (*ESTIMATES, "code"):
+    for name in (*HLS_METRICS, "code"):
         assert np.array_equal(batch[name], np.concatenate([one[name] for one in alone])), name
         assert np.isfinite(batch[name]).all() and (batch[name] >= 0).all()
 

@@ -12,18 +12,19 @@ import pytest
 
 from cost_model.hls.adapt import Correction, features, learn, log_residual
 from cost_model.hls.constants import HlsConstants, bounds
-from cost_model.hls.estimator import ESTIMATES, Estimator
+from cost_model.hls.estimator import Estimator
 from cost_model.hls.fit import Sample, fit, fit_validity, log_residuals, residual_quantiles
 from cost_model.hls.store import CONSTANTS_FILE, LEVELS, constants_for, read_fitted
 from design.core import Batch, Ints
 from design.errors import InputError
 from design.hls.design import TARGETS, VU9P, choices, hls_schema
 from design.hls.loop_nest import Kernel
+from design.metrics import HLS_METRICS
 from frontends.hls_results.tables import KernelTable
 from tests.cost_model.hls.cases import GEMM, SCALE, kernel, rows_kernel
 
 KERNELS = {"gemm-x": kernel(GEMM), "scale": kernel(SCALE), "rows": rows_kernel(48)}
-BASE = dict.fromkeys(ESTIMATES, (-2.0, 2.0))
+BASE = dict.fromkeys(HLS_METRICS, (-2.0, 2.0))
 
 
 def random_columns(of: Kernel, count: int, seed: int) -> dict[str, Ints]:
@@ -38,7 +39,7 @@ def made_up(truth: HlsConstants, count: int = 60) -> list[Sample]:
     for seed, (name, of) in enumerate(KERNELS.items()):
         columns = random_columns(of, count, seed)
         labels = Estimator(of, truth).estimate(columns)
-        found.append(Sample(name, of, columns, {metric: labels[metric] for metric in ESTIMATES}))
+        found.append(Sample(name, of, columns, {metric: labels[metric] for metric in HLS_METRICS}))
     return found
 
 
@@ -119,7 +120,7 @@ def test_labels_teach_an_offset_and_what_a_directive_adds() -> None:
     rows = features(of, columns, estimate)
     parallel = columns["__PARA__L1"] > 1
     truth = np.where(parallel, 3.0, 1.0)  # the tool ignores the factor
-    residuals = {name: truth if name == "cycles" else np.zeros(200) for name in ESTIMATES}
+    residuals = {name: truth if name == "cycles" else np.zeros(200) for name in HLS_METRICS}
     few = {name: values[:30] for name, values in residuals.items()}
     learned = learn(rows[:30], few, BASE, 1)
     said = learned.log2_factor(rows[30:])
@@ -134,7 +135,7 @@ def test_labels_teach_an_offset_and_what_a_directive_adds() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 3, 5])
 def test_few_labels_shrink_towards_none_and_keep_the_known_spread(count: int) -> None:
-    rows, residuals = np.ones((count, 3)), {name: np.full(count, 2.0) for name in ESTIMATES}
+    rows, residuals = np.ones((count, 3)), {name: np.full(count, 2.0) for name in HLS_METRICS}
     learned: Correction = learn(rows, residuals, BASE, 0)
     assert 0.0 <= learned.log2_factor(np.ones((1, 3)))["cycles"][0] < 2.0
     assert learned.labels == count and learned.spread == BASE
@@ -146,7 +147,7 @@ def test_few_labels_shrink_towards_none_and_keep_the_known_spread(count: int) ->
 def entry() -> dict[str, Any]:
     """A file's content with one family."""
     constants = asdict(HlsConstants())
-    residuals = {name: [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0] for name in ESTIMATES}
+    residuals = {name: [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0] for name in HLS_METRICS}
     tool = {"all": constants, "without": {"a": constants}, "kernels": {"a-b": "x"}, "residuals": residuals}
     return {"command": "c", "levels": list(LEVELS), "tools": {"v18": tool}}
 
@@ -222,5 +223,5 @@ def test_the_file_of_the_project_has_constants_within_bounds_and_no_test_family(
 def test_residuals_are_of_the_estimates() -> None:
     samples = made_up(HlsConstants())
     for sample in samples:
-        for values in log_residuals(sample, HlsConstants(), ESTIMATES).values():
+        for values in log_residuals(sample, HlsConstants(), HLS_METRICS).values():
             assert np.allclose(values[np.isfinite(values)], 0)

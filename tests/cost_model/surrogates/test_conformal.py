@@ -10,10 +10,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from cost_model.surrogates.predictor import METRICS, VALID, FittedOn, Labelled, Predictor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_model.corpus.hls.label_draws import label_rows, truth_of, with_cycles
+from cost_model.corpus.label_draws import answered_rows, label_rows, truth_of
 from cost_model.hls.estimate import EstimatePredictor
 from cost_model.surrogates.conformal.fit_prior import make_prior
 from cost_model.surrogates.conformal.predictive_spread import difficulty, relative
@@ -22,7 +23,6 @@ from cost_model.surrogates.conformal.residuals import FOLDS, PLAIN, Terms, left_
 from cost_model.surrogates.conformal.store import read_prior, write_prior
 from cost_model.surrogates.conformal.surrogate import ConformalPredictor, around
 from cost_model.surrogates.function_evaluator import Predicted
-from cost_model.surrogates.predictor import METRICS, VALID, FittedOn, Labelled, Predictor
 from cost_model.surrogates.tables.transfer import baselines
 from design.contracts import Evaluator
 from design.core import Batch, Evaluation, Floats, key_bytes
@@ -422,5 +422,5 @@ def test_shown_designs_are_not_needed_to_be_all_known() -> None:
 
     table = named("scale")
     evaluator = ConformalPredictor(Half()).fitted(table.kernel, table.target, labels_of(table, 20), 0)
-    check_evaluator(evaluator, table.batch.take(with_cycles(table)[:10]))
+    check_evaluator(evaluator, table.batch.take(answered_rows(table)[:10]))
     assert set(evaluator.evaluate(table.batch, seed=0).interval) == {"cycles"}

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from cost_model.surrogates.predictor import METRICS, VALID, Labelled
+
 from cost_model.surrogates.tables.from_scratch import KNOWS_NOTHING, WIDE, AlonePredictor
 from cost_model.surrogates.tables.task_only import FOREST, KINDS, PROCESS, fit_alone
 from design.contracts import Evaluator

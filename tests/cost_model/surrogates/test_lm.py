@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cost_model.surrogates.predictor import METRICS, VALID, Labelled
 
 import cost_model.surrogates.lm.surrogate
 from cost_model.hls.rows import UTILISATION
 from cost_model.hls.store import read_fitted
 from cost_model.surrogates.lm.surrogate import PRINTED, SAMPLES, TAILS, Heard, LmEvaluator, LmPredictor, Said
-from cost_model.surrogates.predictor import METRICS, VALID, Labelled
 from design.core import Batch, Ints, Status
 from design.hls.design import TARGETS, hls_schema
 from tests.cost_model.hls.cases import GEMM, kernel

@@ -6,10 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from cost_model.surrogates.predictor import METRICS, Labelled, Predictor
 
 from cost_model.hls.estimate import EstimatePredictor
 from cost_model.surrogates.lm.surrogate import LmPredictor
-from cost_model.surrogates.predictor import METRICS, Labelled, Predictor
 from cost_model.surrogates.tables.from_scratch import AlonePredictor
 from cost_model.surrogates.tables.task_only import KINDS
 from evaluators.cascade import CascadePredictor

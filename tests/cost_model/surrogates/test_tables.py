@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from cost_model.corpus.hls.leaks import apart
-from cost_model.surrogates.tables.models import BOOSTING, KINDS, MEDIAN, TREES, Examples, adapt, fit
 from cost_model.surrogates.tables.targets import METRICS, targets, values
+
+from cost_model.corpus.leaks import apart
+from cost_model.surrogates.tables.models import BOOSTING, KINDS, MEDIAN, TREES, Examples, adapt, fit
 from cost_model.surrogates.tables.training import FEATURES, STARTS, training_rows
 from cost_model.views.hls.directive_features import ABSENT, PLACES, directive_features
 from cost_model.views.hls.nest_features import nest_features, unrolled

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from cost_model.corpus.hls.label_draws import label_rows, truth_of
 from cost_model.surrogates.predictor import METRICS, VALID, Labelled
+
+from cost_model.corpus.label_draws import label_rows, truth_of
 from cost_model.surrogates.transformer_h.store import write_trained
 from cost_model.surrogates.transformer_h.surrogate import TransformerHPredictor
 from design.contracts import Evaluator

@@ -7,20 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cost_model.surrogates.tables.targets import targets
 
 from cost_model.surrogates.tables.correction import Correction, learn
-from cost_model.surrogates.tables.targets import targets
-from cost_model.surrogates.transformer_h.features import (
-    BLOCKS,
-    DESIGN_WIDTHS,
-    DIRECTIVES,
-    ESTIMATE,
-    KERNEL_WIDTH,
-    LOOP_WIDTH,
-    TOOLS,
-    design_tokens,
-    kernel_input,
-)
 from cost_model.surrogates.transformer_h.model import Shape, TransformerH
 from cost_model.surrogates.transformer_h.trained import Said
 from cost_model.surrogates.transformer_h.training import agreement_of, answer, error_of, folds_of, train, trusted
@@ -41,6 +30,17 @@ from cost_model.views.hls.matrices import (
     WIDTHS,
     chain_cycles,
     kernel_tokens,
+)
+from cost_model.views.hls.matrix_input import (
+    BLOCKS,
+    DESIGN_WIDTHS,
+    DIRECTIVES,
+    ESTIMATE,
+    KERNEL_WIDTH,
+    LOOP_WIDTH,
+    TOOLS,
+    design_tokens,
+    kernel_input,
 )
 from design.errors import InputError
 from design.hls.design import COARSE, FLATTEN, OFF, TARGETS

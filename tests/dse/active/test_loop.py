@@ -14,7 +14,7 @@ from moocore import is_nondominated
 
 from design.core import Batch, Bools, Evaluation, Objective, Status, key_bytes
 from dse.active.loop import PREDICTED, TIERS, WISH, ActiveRun
-from dse.active.policy import ActiveSearch, Plan, Wish
+from dse.active.policy import ActivePolicy, Plan, Query
 from dse.records.archive import Archive, objective_values
 from dse.records.store import Store
 from dse.search.engine import Effort
@@ -99,15 +99,15 @@ class Sitting:
         self.store = Store.open(path) if Store.begun(path) else Store.create(path, {})
         self.ledger = Ledger(self.folder / "calls.sqlite", "run")
         self.bought = CachedTruth(self.truth, self.ledger, self.workers)
-        self.search = ActiveSearch(SPACE, Learner(guess), OBJECTIVES, Effort(20, 10, 0.8, 0), self.plan)
+        self.search = ActivePolicy(SPACE, Learner(guess), OBJECTIVES, Effort(20, 10, 0.8, 0), self.plan)
         self.active = ActiveRun(
             self.search, self.bought, self.store, self.budget, most_failures=self.most_failures, changed=self._changed
         )
         self.seen: list[int] = []
 
-    def _changed(self, wishes: Sequence[Wish], answers: Evaluation) -> None:
-        assert len(wishes) == len(answers)
-        self.seen.append(len(wishes))
+    def _changed(self, queries: Sequence[Query], answers: Evaluation) -> None:
+        assert len(queries) == len(answers)
+        self.seen.append(len(queries))
 
     def run(self, watch: Callable[[Archive], None] = lambda archive: None) -> tuple[Archive, str]:
         """To its end; all is closed, also where it ends badly."""
@@ -120,12 +120,12 @@ class Sitting:
 
     def labels(self) -> list[tuple[bytes, str, float]]:
         """In their order: key, status, cycles."""
-        wishes, answers = self.active.labels()
+        queries, answers = self.active.labels()
         if answers is None:
             return []
         cycles = np.nan_to_num(answers.metrics["cycles"], nan=-1.0).tolist()
         status = [Status(int(one)).name for one in answers.status]
-        return list(zip([wish.key for wish in wishes], status, cycles, strict=True))
+        return list(zip([query.key for query in queries], status, cycles, strict=True))
 
 
 class Crash(Exception):
@@ -402,13 +402,13 @@ def test_a_slow_design_holds_nobody_up(tmp_path: Path) -> None:
     archive, ended = sitting.run()
     assert ended == "budget of 11 tool runs spent" and archive.candidates == 11
     assert sum(truth.calls.values()) == len(truth.calls) == Slow.begun == 11
-    wishes = [bytes.fromhex(note["key"]) for _, note in sorted(facts(tmp_path).items())]
+    queries = [bytes.fromhex(note["key"]) for _, note in sorted(facts(tmp_path).items())]
     labels = [key for key, _, _ in sitting.labels()]
-    assert labels.index(wishes[0]) >= 4 and sorted(labels) == sorted(wishes)
+    assert labels.index(queries[0]) >= 4 and sorted(labels) == sorted(queries)
 
 
 def facts(folder: Path) -> dict[str, Any]:
-    """All wishes of a run."""
+    """All queries of a run."""
     store = Store.open(folder / "run.sqlite")
     return {name: store.facts[name] for name in store.facts if name.startswith(WISH)}
 

@@ -15,8 +15,8 @@ import dse.active.policy
 from design.contracts import Space
 from design.core import Batch, Evaluation, Objective, Status, key_bytes
 from design.hls.design import TARGETS
-from dse.active.candidate_pool import Pool
-from dse.active.policy import ActiveSearch, Plan, Wish
+from dse.active.candidate_pool import CandidatePool
+from dse.active.policy import ActivePolicy, Plan, Query
 from dse.search.engine import Effort
 from dse.spaces.hls import HlsSpace
 from dse.spaces.listed import ListedSpace
@@ -42,36 +42,36 @@ SPACE = ListedSpace(designs())
 FORMULAS = [perfect, guessing, endless, unknown, failing, hopeless]
 Formula = Callable[[Batch, int], Evaluation]
 USUAL = Plan()
-Event = tuple[str, Wish]  # "wish" or "hear"
+Event = tuple[str, Query]  # "wish" or "hear"
 
 
-def search_by(formula: Formula, plan: Plan = USUAL, seed: int = 0, space: Space = SPACE) -> ActiveSearch:
+def search_by(formula: Formula, plan: Plan = USUAL, seed: int = 0, space: Space = SPACE) -> ActivePolicy:
     """Over all 72 designs."""
-    return ActiveSearch(space, Learner(formula), OBJECTIVES, Effort(20, 10, 0.8, seed), plan)
+    return ActivePolicy(space, Learner(formula), OBJECTIVES, Effort(20, 10, 0.8, seed), plan)
 
 
-def told(search: ActiveSearch, wish: Wish) -> None:
-    """The truth's word on a wish."""
-    search.hear(wish.key, wish.batch, truth(wish.batch, 0))
+def told(search: ActivePolicy, query: Query) -> None:
+    """The truth's word on a query."""
+    search.tell(query.key, query.batch, truth(query.batch, 0))
 
 
-def played(search: ActiveSearch, together: int = 1, most: int = 1000) -> list[Event]:
-    """Up to `together` designs on their way at once; those that are heard of next are drawn by lot. `most` wishes."""
-    rng, running, events, wishes = np.random.default_rng(3), list[Wish](), list[Event](), 0
+def played(search: ActivePolicy, together: int = 1, most: int = 1000) -> list[Event]:
+    """Up to `together` designs on their way at once; those that are heard of next are drawn by lot. `most` queries."""
+    rng, running, events, queries = np.random.default_rng(3), list[Query](), list[Event](), 0
     while True:
-        while len(running) < together and wishes < most and (wish := search.wish()) is not None:
-            wishes += 1
-            running.append(wish)
-            events.append(("wish", wish))
+        while len(running) < together and queries < most and (query := search.ask()) is not None:
+            queries += 1
+            running.append(query)
+            events.append(("wish", query))
         if not running:
             return events
         events.append(("hear", running.pop(int(rng.integers(len(running))))))
         told(search, events[-1][1])
 
 
-def wished(events: list[Event]) -> list[Wish]:
+def wished(events: list[Event]) -> list[Query]:
     """In their order."""
-    return [wish for what, wish in events if what == "wish"]
+    return [query for what, query in events if what == "wish"]
 
 
 @pytest.mark.parametrize("plan", [Plan(), Plan(first=9, every=4), Plan(every=0)], ids=["usual", "first", "never"])
@@ -80,24 +80,24 @@ def wished(events: list[Event]) -> list[Wish]:
 def test_every_design_once(formula: Formula, together: int, plan: Plan) -> None:
     """Whatever the model says: no design twice, nor while it is on its way, until all are bought; then it ends."""
     search = search_by(formula, plan)
-    wishes = wished(played(search, together))
-    assert len({wish.key for wish in wishes}) == len(wishes) == SPACE.size == search.labels
-    assert search.ended == "no new designs to buy" and search.wish() is None
-    for wish in wishes:
-        assert key_bytes(SPACE.schema.key(wish.batch)) == [wish.key]
-        assert key_bytes(SPACE.schema.key(SPACE.decode(wish.genome))) == [wish.key]
-        assert json.loads(json.dumps(dict(wish.why), allow_nan=False)) == wish.why
+    queries = wished(played(search, together))
+    assert len({query.key for query in queries}) == len(queries) == SPACE.size == search.labels
+    assert search.ended == "no new designs to buy" and search.ask() is None
+    for query in queries:
+        assert key_bytes(SPACE.schema.key(query.batch)) == [query.key]
+        assert key_bytes(SPACE.schema.key(SPACE.decode(query.genome))) == [query.key]
+        assert json.loads(json.dumps(dict(query.provenance), allow_nan=False)) == query.provenance
 
 
 def test_waiting_is_no_end() -> None:
-    """Where all that is left is on its way there is nothing to wish for, and more may come."""
+    """Where all that is left is on its way there is nothing to query for, and more may come."""
     search = search_by(guessing, space=ListedSpace(designs(3)))
-    wishes = [search.wish() for _ in range(3)]
-    assert search.wish() is None and search.ended is None
-    for wish in wishes:
-        assert wish is not None
-        told(search, wish)
-    assert search.wish() is None and search.ended is not None
+    queries = [search.ask() for _ in range(3)]
+    assert search.ask() is None and search.ended is None
+    for query in queries:
+        assert query is not None
+        told(search, query)
+    assert search.ask() is None and search.ended is not None
 
 
 @pytest.mark.parametrize("together", [1, 4])
@@ -106,32 +106,32 @@ def test_taken_up_anywhere(plan: Plan, together: int) -> None:
     """A second search that is told what was wished for and heard up to some point goes on as the first did."""
     events = played(search_by(guessing, plan), together)
     for begin in range(0, len(events), 17):
-        heard = [wish for what, wish in events[:begin] if what == "hear"]
-        done = {wish.key for wish in heard}
+        heard = [query for what, query in events[:begin] if what == "hear"]
+        done = {query.key for query in heard}
         second = search_by(guessing, plan)
-        for wish in wished(events[:begin]):
-            if wish.key not in done:
-                second.expect(wish)
-        for wish in heard:
-            told(second, wish)
-        for what, wish in events[begin : begin + 8]:
+        for query in wished(events[:begin]):
+            if query.key not in done:
+                second.pending(query)
+        for query in heard:
+            told(second, query)
+        for what, query in events[begin : begin + 8]:
             if what == "hear":
-                told(second, wish)
+                told(second, query)
                 continue
-            again = second.wish()
-            assert again is not None and (again.key, again.why) == (wish.key, wish.why), begin
+            again = second.ask()
+            assert again is not None and (again.key, again.provenance) == (query.key, query.provenance), begin
 
 
 def test_the_seed_decides() -> None:
-    """The same wishes from the same seed, others from another: by lot at first, and by the draws of beliefs."""
+    """The same queries from the same seed, others from another: by lot at first, and by the draws of beliefs."""
     for plan in (Plan(first=6, every=0), Plan(every=0)):
         one, same, other = (wished(played(search_by(guessing, plan, seed), most=20)) for seed in (0, 0, 1))
-        assert [wish.key for wish in one] == [wish.key for wish in same] != [wish.key for wish in other]
+        assert [query.key for query in one] == [query.key for query in same] != [query.key for query in other]
 
 
 @pytest.mark.parametrize("landscape", range(6))
 def test_a_perfect_model_buys_the_front_and_nothing_else(landscape: int) -> None:
-    """In as many wishes as there are points on it, those that are not sound left aside."""
+    """In as many queries as there are points on it, those that are not sound left aside."""
 
     def knowing(batch: Batch, labels: int) -> Evaluation:
         valid = np.where(unsound(batch, landscape), 0.0, 1.0)
@@ -143,14 +143,14 @@ def test_a_perfect_model_buys_the_front_and_nothing_else(landscape: int) -> None
     keys = np.array(key_bytes(batch.schema.key(batch)), dtype=object)
     search = search_by(knowing)
     for _ in range(front.sum()):
-        wish = search.wish()
-        assert wish is not None
-        search.hear(wish.key, wish.batch, truth(wish.batch, landscape))
+        query = search.ask()
+        assert query is not None
+        search.tell(query.key, query.batch, truth(query.batch, landscape))
     assert search._keys == set(keys[front].tolist()) and 3 < front.sum() < 20
 
 
 def test_what_is_unknown_does_not_matter() -> None:
-    """A design of which the model knows nothing changes none of the wishes before it."""
+    """A design of which the model knows nothing changes none of the queries before it."""
     (first,) = key_bytes(SPACE.schema.key(designs(1)))
 
     def silent(batch: Batch, labels: int) -> Evaluation:
@@ -160,10 +160,12 @@ def test_what_is_unknown_does_not_matter() -> None:
 
     rest = ListedSpace(designs().take(np.arange(1, 72)))
     most = (Objective("cycles", -1), Objective("lut", -1))  # what is unknown must not stand for the worst there is
-    searches = [ActiveSearch(s, Learner(silent), most, Effort(20, 10, 0.8, 0), Plan()) for s in (SPACE, rest)]
+    searches = [ActivePolicy(s, Learner(silent), most, Effort(20, 10, 0.8, 0), Plan()) for s in (SPACE, rest)]
     whole, part = (wished(played(search)) for search in searches)
     assert whole[-1].key == first
-    assert [(w.key, w.why["expected_gain"]) for w in whole[:-1]] == [(w.key, w.why["expected_gain"]) for w in part]
+    assert [(w.key, w.provenance["expected_gain"]) for w in whole[:-1]] == [
+        (w.key, w.provenance["expected_gain"]) for w in part
+    ]
 
 
 @pytest.mark.parametrize("every", [0, 1, 5])
@@ -171,11 +173,11 @@ def test_versions(every: int) -> None:
     """One each `every` labels, shown all labels up to a round number; none after the first for 0."""
     search = search_by(guessing, Plan(every=every))
     renewed = []
-    while (wish := search.wish()) is not None:
+    while (query := search.ask()) is not None:
         renewed.append(search.renewed)
-        assert wish.why["labels_before"] == search.labels
-        assert wish.why["version"] == search.version == (search.labels // every if every else 0)
-        told(search, wish)
+        assert query.provenance["labels_before"] == search.labels
+        assert query.provenance["version"] == search.version == (search.labels // every if every else 0)
+        told(search, query)
     learner = search.learner
     assert isinstance(learner, Learner)
     assert learner.shown == (list(range(0, 73, every)) if every else [0])
@@ -186,13 +188,13 @@ def test_versions(every: int) -> None:
 def test_a_late_answer_is_learned_from_once_it_is_there() -> None:
     """With others on their way a version is shown what came first, in the order in which it came."""
     search = search_by(guessing, Plan(every=2))
-    wishes = [search.wish() for _ in range(4)]
-    late, *others = [wish for wish in wishes if wish is not None]
-    for wish in others:
-        told(search, wish)
-    assert (after := search.wish()) is not None and after.why["version"] == 1 and after.key != late.key
+    queries = [search.ask() for _ in range(4)]
+    late, *others = [query for query in queries if query is not None]
+    for query in others:
+        told(search, query)
+    assert (after := search.ask()) is not None and after.provenance["version"] == 1 and after.key != late.key
     told(search, late)
-    assert (last := search.wish()) is not None and last.why["version"] == 2
+    assert (last := search.ask()) is not None and last.provenance["version"] == 2
 
 
 def test_least_gain_ends_a_search() -> None:
@@ -203,7 +205,7 @@ def test_least_gain_ends_a_search() -> None:
     batch = designs()
     sound = ~unsound(batch, 0)
     front = int((is_nondominated(np.where(sound[:, None], costs(batch, 0), np.inf)) & sound).sum())
-    assert front <= len(wished(events)) <= front + 3 * 5 and search.wish() is None
+    assert front <= len(wished(events)) <= front + 3 * 5 and search.ask() is None
     assert len(wished(played(search_by(perfect, Plan(every=5))))) == 72
     nothing = search_by(guessing, Plan(every=5, least_gain=1e9))
     assert len(wished(played(nothing))) == 15, "the first version has nothing to compare with, two are calm"
@@ -212,27 +214,27 @@ def test_least_gain_ends_a_search() -> None:
 def test_least_gain_ends_a_search_that_was_taken_up() -> None:
     """At the same label, wherever that was."""
     plan = Plan(every=5, least_gain=0.02)
-    wishes = wished(played(search_by(guessing, plan)))
-    assert 15 <= len(wishes) < 72
-    for begin in range(1, len(wishes), 11):
+    queries = wished(played(search_by(guessing, plan)))
+    assert 15 <= len(queries) < 72
+    for begin in range(1, len(queries), 11):
         second = search_by(guessing, plan)
-        for wish in wishes[:begin]:
-            second.expect(wish)
-        for wish in wishes[:begin]:
-            told(second, wish)
-        assert begin + len(wished(played(second))) == len(wishes), begin
+        for query in queries[:begin]:
+            second.pending(query)
+        for query in queries[:begin]:
+            told(second, query)
+        assert begin + len(wished(played(second))) == len(queries), begin
 
 
 @pytest.mark.parametrize("status", list(Status))
 def test_only_sound_labels_are_on_the_front(status: Status) -> None:
     """A label that nothing can beat ends all hope where it is OK; where it is not, it is as if it were not there."""
     search = search_by(perfect, Plan(every=0))
-    wish = search.wish()
-    assert wish is not None
-    search.hear(wish.key, wish.batch, answer(np.array([[1.0, 1.0]]), np.array([status]), "truth/1"))
-    following = search.wish()
+    query = search.ask()
+    assert query is not None
+    search.tell(query.key, query.batch, answer(np.array([[1.0, 1.0]]), np.array([status]), "truth/1"))
+    following = search.ask()
     assert following is not None
-    assert (following.why["expected_gain"] is None) == (status is not Status.OK)
+    assert (following.provenance["expected_gain"] is None) == (status is not Status.OK)
     assert (search.promising() is None) == (status is Status.OK)
 
 
@@ -241,9 +243,9 @@ def test_promising_designs() -> None:
     search = search_by(guessing)
     assert search.promising() is None
     for _ in range(30):
-        wish = search.wish()
-        assert wish is not None
-        told(search, wish)
+        query = search.ask()
+        assert query is not None
+        told(search, query)
         found = search.promising()
         expected = brute_force_promising(search)
         assert (set() if found is None else set(key_bytes(SPACE.schema.key(found[0])))) == expected
@@ -256,7 +258,7 @@ def test_promising_designs() -> None:
     assert everything.promising() is None
 
 
-def brute_force_promising(search: ActiveSearch) -> set[bytes]:
+def brute_force_promising(search: ActivePolicy) -> set[bytes]:
     """Of a search whose model is `guessing`."""
     batch = designs()
     said, keys = guessing(batch, search.version * 5), key_bytes(batch.schema.key(batch))
@@ -287,9 +289,9 @@ def unlisted() -> HlsSpace:
 
 
 def test_a_pool_grows_by_designs_that_are_new() -> None:
-    """Each is there once, is scored once by a version, and believed as the version says."""
+    """Each is there once, is scored once by a version, and posterior_of as the version says."""
     space = unlisted()
-    pool = Pool(space, OBJECTIVES, 0)
+    pool = CandidatePool(space, OBJECTIVES, 0)
     model, sizes = Says(0, lambda batch: guessing(batch, 0)), []
     for seed in range(4):
         pool.widen(model, Effort(6, 3, 0.5, seed), 2, pool.genomes[:0])
@@ -308,18 +310,18 @@ def test_a_pool_grows_by_designs_that_are_new() -> None:
     check_pool(pool, other)
 
 
-def check_pool(pool: Pool, model: Says) -> None:
+def check_pool(pool: CandidatePool, model: Says) -> None:
     """Its parts are of the same designs, in one order."""
-    assert pool.answers is not None and pool.belief is not None
+    assert pool.answers is not None and pool.posterior is not None
     assert pool.keys == key_bytes(pool.space.schema.key(pool.batch)) and len(set(pool.keys)) == len(pool)
     assert pool.keys == key_bytes(pool.space.schema.key(pool.space.decode(pool.genomes)))
     assert [pool.row(key) for key in pool.keys] == list(range(len(pool))) and pool.row(b"?" * 16) is None
     fresh = Says(0, model._formula).evaluate(pool.batch, seed=0)
     np.testing.assert_array_equal(pool.answers.metrics["cycles"], fresh.metrics["cycles"])
     known = np.isfinite(fresh.metrics["cycles"])
-    middle = np.median(pool.belief.draws[known, :, 0], axis=1)
+    middle = np.median(pool.posterior.draws[known, :, 0], axis=1)
     assert np.abs(middle - np.log2(fresh.metrics["cycles"][known])).max() < 2.5
-    assert not pool.belief.sound[~known].any() and (pool.belief.sound[known] > 0).all()
+    assert not pool.posterior.feasibility[~known].any() and (pool.posterior.feasibility[known] > 0).all()
 
 
 def test_a_search_of_an_unlisted_space() -> None:
@@ -327,23 +329,23 @@ def test_a_search_of_an_unlisted_space() -> None:
     space = unlisted()
     plan = Plan(every=3, generations=3)
     first, second = (wished(played(search_by(guessing, plan, space=space), together=2)) for _ in range(2))
-    assert [wish.key for wish in first] == [wish.key for wish in second]
-    assert len({wish.key for wish in first}) == len(first) > space.designs * 0.8
+    assert [query.key for query in first] == [query.key for query in second]
+    assert len({query.key for query in first}) == len(first) > space.designs * 0.8
 
 
 def test_what_a_pool_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that was bought or is on its way, and at most so many others, before it grows anew."""
-    monkeypatch.setattr(dse.active.policy, "MOST_KEPT", 12)
+    monkeypatch.setattr(dse.active.policy, "POOL_LIMIT", 12)
     monkeypatch.setattr(dse.active.candidate_pool, "WHOLE", 10)
     search = search_by(guessing, Plan(every=4, generations=2), space=SPACE)
     new = 2 * search.effort.population
-    running: list[Wish] = []
-    while (wish := search.wish()) is not None and search.labels < 40:
+    running: list[Query] = []
+    while (query := search.ask()) is not None and search.labels < 40:
         assert not search.pool.whole
         bought = {one.key for one in running} | search._keys
         assert bought <= set(search.pool.keys)
         assert len(search.pool) <= 12 + new + len(bought)
-        running.append(wish)
+        running.append(query)
         if len(running) > 2:
             told(search, running.pop(0))
     assert search.labels > 20
@@ -353,23 +355,23 @@ def test_what_a_pool_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_any_model_widens_a_pool(formula: Formula, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that knows nothing, and one that says that nothing can be."""
     monkeypatch.setattr(dse.active.candidate_pool, "WHOLE", 10)
-    wishes = wished(played(search_by(formula, Plan(every=4, generations=3)), most=40))
-    assert len({wish.key for wish in wishes}) == len(wishes) == 40
+    queries = wished(played(search_by(formula, Plan(every=4, generations=3)), most=40))
+    assert len({query.key for query in queries}) == len(queries) == 40
 
 
 def test_unlike() -> None:
     """A design is like itself, is as unlike several as all of them one by one, and at least as unlike the nearest; what
-    is believed of a design counts as much as what it is."""
+    is posterior_of of a design counts as much as what it is."""
     search = search_by(perfect)
-    assert search.wish() is not None
+    assert search.ask() is not None
     pool, rows = search.pool, np.arange(20)
     keys = pool.keys[3:6]
-    each = np.array([pool.unlike(rows, [key]) for key in keys])
+    each = np.array([pool.diversity(rows, [key]) for key in keys])
     assert (np.diagonal(each[:, 3:6]) == 0).all() and (each[:, 10:] > 0).all()
-    np.testing.assert_allclose(pool.unlike(rows, keys), each.prod(axis=0))
-    np.testing.assert_allclose(pool.unlike(rows, keys, nearest=True), each.min(axis=0))
-    assert pool.belief is not None
-    nearer = replace(pool.belief, middle=np.zeros_like(pool.belief.middle))
-    pool.belief = nearer
-    assert (pool.unlike(rows, [keys[0]]) <= each[0]).all() and (pool.unlike(rows, [keys[0]]) < each[0]).any()
-    assert (pool.unlike(rows, []) == 1).all() and (pool.unlike(rows, [b"nobody"]) == 1).all()
+    np.testing.assert_allclose(pool.diversity(rows, keys), each.prod(axis=0))
+    np.testing.assert_allclose(pool.diversity(rows, keys, nearest=True), each.min(axis=0))
+    assert pool.posterior is not None
+    nearer = replace(pool.posterior, middle=np.zeros_like(pool.posterior.mean))
+    pool.posterior = nearer
+    assert (pool.diversity(rows, [keys[0]]) <= each[0]).all() and (pool.diversity(rows, [keys[0]]) < each[0]).any()
+    assert (pool.diversity(rows, []) == 1).all() and (pool.diversity(rows, [b"nobody"]) == 1).all()

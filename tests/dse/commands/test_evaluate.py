@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cost_model.surrogates.predictor import METRICS, FittedOn, Labelled
 
-from cost_model.corpus.hls.leaks import apart
+from cost_model.corpus.leaks import apart
 from cost_model.hls.constants import HlsConstants
 from cost_model.hls.estimator import Estimator
 from cost_model.surrogates.function_evaluator import Predicted
-from cost_model.surrogates.predictor import METRICS, FittedOn, Labelled
 from cost_model.surrogates.tables.transfer import BASELINES, baselines
 from design.contracts import Evaluator
 from design.core import Batch, Floats

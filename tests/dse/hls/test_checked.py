@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from design.core import Evaluation, Status
-from dse.studies.hls.checked import COMPARED, chosen, noted, recalled
+from dse.active.validation import COMPARED, chosen, noted, recalled
 
 
 @pytest.mark.parametrize(("front", "most"), [(1, 10), (5, 10), (100, 10), (3, 2), (7, 1), (4, 0)])

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cost_model.surrogates.predictor import METRICS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_model.surrogates.predictor import METRICS
 from dse.report.pictures.looks import looks_of
 from dse.report.pictures.scores.distance import spread_out
 from dse.report.score_pictures import digits_of, draw_scores, errors_of, reliability_of

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_model.corpus.hls.label_draws import label_rows, with_cycles
+from cost_model.corpus.label_draws import answered_rows, label_rows
 from cost_model.hls.estimate import EstimatePredictor
 from evaluators.scoring.asking import CHOICES, asked, scaled, standing_for
 from evaluators.scoring.protocol import score_kernel
@@ -21,7 +21,7 @@ from tests.cases_hls import usual
 def table(tmp_path_factory: pytest.TempPathFactory) -> KernelTable:
     """Of a small data set, the largest."""
     tables = read_results(usual(tmp_path_factory.mktemp("data")), "v20")
-    return max(tables, key=lambda table: len(with_cycles(table)))
+    return max(tables, key=lambda table: len(answered_rows(table)))
 
 
 @given(st.integers(0, 10**6), st.integers(2, 12), st.integers(1, 4))
@@ -45,7 +45,7 @@ def test_asked(table: KernelTable) -> None:
     """Distinct designs with cycles; the same in any order of the file, and whatever the results are."""
     predictor = EstimatePredictor()
     rows = asked(predictor, table, 12, 0)
-    assert len(set(rows.tolist())) == 12 and set(rows.tolist()) <= set(with_cycles(table).tolist())
+    assert len(set(rows.tolist())) == 12 and set(rows.tolist()) <= set(answered_rows(table).tolist())
     assert set(rows.tolist()) != set(label_rows(table, 12, 0).tolist())
     order = np.random.default_rng(3).permutation(len(table))
     assert np.array_equal(order[asked(predictor, table.take(order), 12, 0)], rows)
@@ -56,7 +56,7 @@ def test_asked(table: KernelTable) -> None:
 
 def test_scores_by_choice(table: KernelTable) -> None:
     """The scores are of the rows that were not asked for."""
-    few = table.take(with_cycles(table))
+    few = table.take(answered_rows(table))
     found = {name: score_kernel(EstimatePredictor(), few, 8, 0, choose) for name, choose in CHOICES.items()}
     assert found["random"].scored == found["asked"].scored == len(few) - 8
     assert found["random"].blocks["cycles"] != found["asked"].blocks["cycles"]

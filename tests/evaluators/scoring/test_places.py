@@ -6,18 +6,18 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
 import pytest
+from cost_model.surrogates.predictor import METRICS, FittedOn, Labelled
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_model.corpus.hls.label_draws import seeds_of, truth_of, with_cycles
+from cost_model.corpus.hls.nearest import nearest_kernels
+from cost_model.corpus.label_draws import answered_rows, seeds_of, truth_of
 from cost_model.surrogates.function_evaluator import Predicted
-from cost_model.surrogates.predictor import METRICS, FittedOn, Labelled
 from design.contracts import AtOnce, Evaluator
 from design.core import Batch, Evaluation, Floats
 from design.hls.design import Target
 from design.hls.loop_nest import Kernel
 from evaluators.scoring.digits import PLACES, beginnings, rounded, share_right, share_right_in_any, written
-from evaluators.scoring.nearest import nearest_kernels
 from evaluators.scoring.profiles import mean_profiles, profile
 from evaluators.scoring.protocol import score_kernel
 from evaluators.scoring.ranks import rank_shares
@@ -210,12 +210,12 @@ def test_scores_by_place(count: int, tables: list[KernelTable]) -> None:
     table = next(t for t in tables if t.name == "scale")
     predictor = Draws(tables)
     score = score_kernel(predictor, table, count, 4)
-    assert predictor.asked == list(seeds_of(count, 4)) and score.scored == len(with_cycles(table)) - count
+    assert predictor.asked == list(seeds_of(count, 4)) and score.scored == len(answered_rows(table)) - count
     assert score.profiles["cycles"]["pass_at_5"] == pytest.approx(np.ones(4))
     right = score.profiles["cycles"]["right"]
     assert right is not None and 0 < right[0] < 1 and right[1] == 0  # twice as much has no equal first digit
     if not count:
-        rows = with_cycles(table)
+        rows = answered_rows(table)
         assert right == pytest.approx(share_right(table.cycles[rows], 2 * table.cycles[rows]))
     ranks = score.profiles["cycles"]["ranks"]
     assert ranks == pytest.approx([0.5, 0.5, 0, 0, 0, 0])  # one sample equals it, the others are above

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cost_model.surrogates.predictor import METRICS, VALID, FittedOn, Labelled
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_model.corpus.hls.label_draws import label_rows, truth_of, why_skipped, with_cycles
+from cost_model.corpus.label_draws import answered_rows, label_rows, truth_of, why_skipped
 from cost_model.surrogates.function_evaluator import Predicted
-from cost_model.surrogates.predictor import METRICS, VALID, FittedOn, Labelled
 from design.contracts import Evaluator
 from design.core import Batch, Evaluation, Floats, key_bytes
 from design.errors import InputError
@@ -188,7 +188,7 @@ def test_labels_are_never_scored(tables: list[KernelTable]) -> None:
 def test_invalid_designs_with_cycles_are_scored(tables: list[KernelTable]) -> None:
     """Numbers on all rows with cycles, validity on all rows."""
     table = tables[1]
-    assert (~table.valid[with_cycles(table)]).sum() == 18
+    assert (~table.valid[answered_rows(table)]).sum() == 18
 
     def answer(wrong: Any) -> Evaluation:
         truth = {m: np.nan_to_num(v, nan=1.0) for m, v in truth_of(table).truth.items()}
@@ -240,7 +240,7 @@ def test_skipped_and_means(tables: list[KernelTable]) -> None:
             super().__init__(scale, 4.0)
             self._known |= Remembers(large, 16.0)._known | Remembers(twice, 1.0)._known
 
-    half = twice.take(with_cycles(twice)[:44])
+    half = twice.take(answered_rows(twice)[:44])
     table = score_table(Both(), [scale, large, half], [0, 20], 0)
     assert table["labels=0"]["cycles"]["rmse_y"] == pytest.approx((1 + 2 + 0) / 3)
     assert table["labels=20"]["cycles"]["mse"] == pytest.approx((1 + 4 + 0) / 3)
@@ -256,7 +256,7 @@ def test_no_number_is_scored_as_the_median(tables: list[KernelTable]) -> None:
     """Nothing is left out: with one design in two unknown the error is that of the median there. Nothing at all is an
     error."""
     table = tables[1]
-    rows = with_cycles(table)
+    rows = answered_rows(table)
     odd = np.zeros(len(table), dtype=bool)
     odd[rows[::2]] = True
 

@@ -9,11 +9,11 @@ from cost_model.nmp.operators.plugins import ModelFault
 from design.contracts import Space
 from design.core import Objective
 from dse.records.archive import Archive
-from dse.records.outcome import Bound
 from dse.search.engine import Search
 from dse.spaces.nmp import NmpSpace
 from dse.studies.nmp.exact.prove import Solver, provable, prove
 from dse.studies.nmp.exact.search import ExactSearch, hardware_of
+from dse.studies.outcome import Bound
 from dse.studies.study import enumerated
 
 

@@ -1,9 +1,9 @@
-"""Front designs checked against the truth: what was bought, what it said, how far the estimate was off."""
+"""Designs of a front that a truth was asked about: what it answered, and how far the search's evaluator was off."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from design.core import Evaluation, Floats, Ints, Status
 
-COMPARED = ("cycles", "lut", "ff", "dsp", "bram")
-
 
 @dataclass(frozen=True)
-class Checked:
-    """n designs of the front: their `rows` there, what the truth said (NaN: nothing), what the estimate had said of
-    them. `calls` is how many calls of the truth this took, designs known from earlier ones left out."""
+class Validation:
+    """n designs of the front: their `rows` there, what the `truth` answered by metric (NaN: nothing), what had been
+    predicted, in `estimate`. `calls` is how many calls of the truth this took, designs known from earlier ones left
+    out. The first metric matters most."""
 
     rows: Ints
     status: NDArray[np.int8]
@@ -30,11 +29,15 @@ class Checked:
 
     @property
     def error(self) -> float | None:
-        """Median absolute percentage error of the estimated cycles, as a share; None where there is none."""
-        both = np.isfinite(self.truth["cycles"]) & (self.truth["cycles"] > 0)
-        if not both.any():
-            return None
-        return float(np.median(np.abs(self.estimate["cycles"][both] / self.truth["cycles"][both] - 1)))
+        """Median absolute percentage error of the first metric, as a share; None where there is none."""
+        truth, estimate = self.truth[self.metric], self.estimate[self.metric]
+        both = np.isfinite(truth) & (truth > 0) & np.isfinite(estimate)
+        return float(np.median(np.abs(estimate[both] / truth[both] - 1))) if both.any() else None
+
+    @property
+    def metric(self) -> str:
+        """The first one."""
+        return next(iter(self.truth))
 
 
 def chosen(front: int, most: int) -> Ints:
@@ -59,17 +62,19 @@ def noted(ids: Ints, answers: Evaluation, calls: int) -> dict[str, Any]:
     }
 
 
-def recalled(note: Mapping[str, Any], ids: Ints, front: Evaluation) -> Checked:
-    """The inverse of `noted`, for designs that are on the front (`ids` are theirs, `front` what was said of them)."""
+def recalled(note: Mapping[str, Any], ids: Ints, front: Evaluation, metrics: Sequence[str]) -> Validation:
+    """The inverse of `noted`, for designs that are on the front (`ids` are theirs, `front` what was predicted of them),
+    of those of the `metrics` that were predicted."""
     place = {int(number): row for row, number in enumerate(ids)}
     designs = [design for design in note["designs"] if design["id"] in place]
     rows = np.array([place[design["id"]] for design in designs], dtype=np.int64)
-    return Checked(
+    names = [name for name in metrics if name in front.metrics]
+    return Validation(
         rows=rows,
         status=np.array([Status[design["status"]] for design in designs], dtype=np.int8),
         reason=tuple(design["reason"] for design in designs),
-        truth={n: np.array([d["metrics"].get(n, np.nan) for d in designs], dtype=np.float64) for n in COMPARED},
-        estimate={n: front.metrics[n][rows] for n in COMPARED},
+        truth={n: np.array([d["metrics"].get(n, np.nan) for d in designs], dtype=np.float64) for n in names},
+        estimate={n: front.metrics[n][rows] for n in names},
         calls=note["calls"],
         source=note["source"],
     )

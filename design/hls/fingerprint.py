@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from cost_model.corpus.hls.nest_form import body_form, by_use, recurrence_form, short_hash
 from design.hls.loop_nest import Kernel
+from design.hls.nest_form import body_form, by_use, recurrence_form, short_hash
 
 LEFT_OUT = re.compile(r"/\*.*?\*/|//[^\n]*|^[ \t]*#[ \t]*pragma\b(?:[^\n]*\\\n)*[^\n]*", re.DOTALL | re.MULTILINE)
 TOKEN = re.compile(r"[A-Za-z_]\w*|\.?\d(?:[eEpP][+-]|[\w.])*|\S")

@@ -1,68 +1,31 @@
-"""What there is to say of an active loop: who scored what, what was bought and why, and how well it was foretold."""
+"""What reports say of an active loop: which labels it acquired and why, and how well they were predicted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from design.core import LEVEL, Batch, Evaluation, Genomes, Objective, Status
+from design.core import LEVEL, Status
 from design.metrics import metric_unit
-from dse.active.loop import PREDICTED, TIERS, WISH
-from dse.active.prospective import Fresh, fresh_labels
+from dse.active.acquired import Acquired
 from dse.records.archive import objective_values
-from dse.records.store import Store
 from dse.report.figures import Picture
 
 Rows = tuple[list[str], list[list[str]]]  # headings, cells
 
 
-@dataclass(frozen=True)
-class Purchases:
-    """n designs in the order in which their labels came: how they read, `whys` (`Wish.why`) and the truth's `answers`.
-    `fresh` by objective; `expected` are designs that were not bought (see `ActiveRun`), `tiers` counts scored rows by
-    who said the first objective."""
-
-    objectives: Sequence[Objective]
-    texts: list[str]
-    whys: list[Mapping[str, Any]]
-    answers: Evaluation
-    fresh: Mapping[str, Fresh]
-    expected: list[Mapping[str, Any]]
-    tiers: Mapping[str, int]
-
-
-def purchases_of(store: Store, objectives: Sequence[Objective], decode: Callable[[Genomes], Batch]) -> Purchases | None:
-    """Of a run's store; None where it bought nothing. `decode` makes a batch of genomes."""
-    stored = store.answers(0)
-    notes = {store.facts[name]["key"]: store.facts[name]["why"] for name in store.facts if name.startswith(WISH)}
-    if stored is None or not notes:
-        return None
-    batch = decode(stored.genomes)
-    whys = [notes[key.hex()] for key in stored.keys]
-    return Purchases(
-        objectives=objectives,
-        texts=[batch.schema.text(batch, row) for row in range(len(batch))],
-        whys=whys,
-        answers=stored.evaluation,
-        fresh={o.metric: fresh_labels(whys, stored.evaluation, o.metric) for o in objectives},
-        expected=store.facts.get(PREDICTED, {"designs": []})["designs"],
-        tiers=store.facts.get(TIERS, {}),
-    )
-
-
-def said_in_words(found: Purchases) -> list[str]:
+def acquired_words(found: Acquired) -> list[str]:
     """Who was asked what, and how well labels were foretold: a sentence each."""
     tiers = ", ".join(f"{count:,} by {who}" for who, count in found.tiers.items())
-    words = [f"{len(found.whys)} designs were bought. Designs were scored {tiers or 'by nobody'}."]
-    for metric, fresh in found.fresh.items():
-        if fresh.error is not None:
-            held, stated = fresh.held
+    words = [f"{len(found.provenances)} designs were bought. Designs were scored {tiers or 'by nobody'}."]
+    for metric, prospective in found.prospective.items():
+        if prospective.error is not None:
+            held, stated = prospective.held
             words.append(
-                f"Labels of {metric} before they were known: median error {fresh.error:.1%}, {held} of {stated} in "
+                f"Labels of {metric} before they were known: median error {prospective.error:.1%}, {held} of {stated} in "
                 f"their {LEVEL:.0%} intervals."
             )
     if found.expected:
@@ -72,14 +35,14 @@ def said_in_words(found: Purchases) -> list[str]:
     return words
 
 
-def label_table(found: Purchases) -> Rows:
+def acquired_table(found: Acquired) -> Rows:
     """The labels: what each was bought for, what had been said of it, and what the truth was."""
     names = [o.metric for o in found.objectives]
     headings = ["#", "model", "expected gain", "sound"]
     for name in names:
         headings += [name, "was expected"]
     rows = []
-    for row, why in enumerate(found.whys):
+    for row, why in enumerate(found.provenances):
         gain = why["expected_gain"]
         cells = [str(row + 1), str(why["version"]), "first" if gain is None else f"{gain:.2%}", f"{why['sound']:.0%}"]
         for name in names:
@@ -91,8 +54,8 @@ def label_table(found: Purchases) -> Rows:
     return [*headings, "status", "design"], rows
 
 
-def loop_pictures(found: Purchases, folder: Path) -> Iterator[Picture]:
-    """The front with what is expected beyond it, and the calibration of fresh labels."""
+def acquired_pictures(found: Acquired, folder: Path) -> Iterator[Picture]:
+    """The front with what is expected beyond it, and the calibration of prospective labels."""
     from dse.report.pictures.active.front import loop_front_picture
     from dse.report.pictures.active.prospective import fresh_labels_picture
 
@@ -115,34 +78,26 @@ def loop_pictures(found: Purchases, folder: Path) -> Iterator[Picture]:
             "model expects them on the front, and only the tool can tell."
         )
         yield Picture("loop_front", svg, "Designs that were bought and designs that the model expects", text)
-    shown = [name for name in names if found.fresh[name].known.any()][:3]
+    shown = [name for name in names if found.prospective[name].known.any()][:3]
     if shown:
-        fresh = found.fresh
+        prospective = found.prospective
         svg = fresh_labels_picture(
             shown,
-            {name: fresh[name].truth for name in shown},
-            {name: fresh[name].said for name in shown},
-            {name: fresh[name].low for name in shown},
-            {name: fresh[name].high for name in shown},
+            {name: prospective[name].truth for name in shown},
+            {name: prospective[name].said for name in shown},
+            {name: prospective[name].low for name in shown},
+            {name: prospective[name].high for name in shown},
             LEVEL,
-            fresh[shown[0]].version,
+            prospective[shown[0]].version,
             folder,
         )
         text = (
             "What the model had said of each design just before its label was bought. On the right, how many of these "
             "labels lie in intervals of each level: on the diagonal, intervals hold what they promise."
         )
-        yield Picture("fresh_labels", svg, "Fresh labels against what was expected, and the calibration curve", text)
-
-
-def loop_summary(found: Purchases) -> dict[str, Any]:
-    """For programs."""
-    errors = {name: {"median_ape": f.error, "held": f.held[0], "of": f.held[1]} for name, f in found.fresh.items()}
-    labels = [
-        {"design": text, "why": dict(why), "status": Status(int(found.answers.status[row])).name}
-        for row, (text, why) in enumerate(zip(found.texts, found.whys, strict=True))
-    ]
-    return {"tiers": dict(found.tiers), "fresh_labels": errors, "labels": labels, "expected": found.expected}
+        yield Picture(
+            "fresh_labels", svg, "Prospective labels against what was expected, and the calibration curve", text
+        )
 
 
 def _expected(said: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cost_model.corpus.hls.fingerprint import likeness, likenesses, nest_likeness
+from design.hls.fingerprint import likeness, likenesses, nest_likeness
 from frontends.c_kernel import parse_kernel
 from tests.cases_hls import DOT, scale_source
 

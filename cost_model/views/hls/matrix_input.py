@@ -14,17 +14,18 @@ import numpy as np
 
 from cost_model.hls.estimator import Estimator, valid_probability
 from cost_model.hls.store import Fitted, read_fitted
-from cost_model.surrogates.tables.targets import METRICS, targets
 from cost_model.views.hls.matrices import KINDS, LOOP, WIDTHS, KernelTokens
 from cost_model.views.hls.nest_features import unrolled
 from design.core import Floats, Ints
 from design.hls.design import COARSE, FLATTEN, OFF, TARGETS, Target
 from design.hls.directives import canonical
 from design.hls.loop_nest import PARALLEL, PIPELINE, TILE, Kernel
+from design.hls.task import HlsTask
+from design.metrics import HLS_METRICS, RESOURCES, target_table
 
 PLACES = 16  # loops that are told apart by their number; those beyond share the last
 DIRECTIVES, ESTIMATE = "directives", "estimate"
-DESIGN_WIDTHS = {DIRECTIVES: 17, ESTIMATE: 2 * len(METRICS) + 2}
+DESIGN_WIDTHS = {DIRECTIVES: 17, ESTIMATE: 2 * len(HLS_METRICS) + 2}
 BLOCKS = {**WIDTHS, **DESIGN_WIDTHS}  # every kind of row that is normalised, with its width
 TOOLS = tuple(sorted(TARGETS))
 KERNEL_WIDTH = sum(WIDTHS.values()) + len(KINDS)
@@ -120,19 +121,20 @@ def _constants(tool: str) -> Fitted:
     return read_fitted(tool)
 
 
-def estimator_of(kernel: Kernel, target: Target) -> Estimator:
+def estimator_of(task: HlsTask) -> Estimator:
     """With constants that never saw results of the kernel's family."""
-    return Estimator(kernel, _constants(target.tool).constants_of(kernel.digest))
+    return Estimator(task.kernel, _constants(task.target.tool).constants_of(task.digest))
 
 
-def design_tokens(kernel: Kernel, target: Target, columns: Mapping[str, Ints]) -> DesignTokens:
+def design_matrices(task: HlsTask, columns: Mapping[str, Ints]) -> DesignTokens:
     """Of n designs, `columns` by parameter (n,) each."""
+    kernel, target = task.kernel, task.target
     columns = canonical(kernel, columns)
-    estimator = estimator_of(kernel, target)
+    estimator = estimator_of(task)
     found = estimator.estimate(columns)
-    start = targets({metric: np.maximum(found[metric], 0.0) for metric in METRICS})
+    start = target_table({metric: np.maximum(found[metric], 0.0) for metric in HLS_METRICS}, HLS_METRICS)
     counts = np.exp2(2 * start[:, 1:]) - 1
-    has = np.array([target.device.resources[metric] for metric in METRICS[1:]], dtype=np.float64)
+    has = np.array([target.device.resources[metric] for metric in RESOURCES], dtype=np.float64)
     shares = np.log2(np.maximum(counts / has, 1e-6))
     code = np.log2(np.maximum(found["code"], 1.0))
     largest = shares.max(axis=1)

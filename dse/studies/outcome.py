@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from design.core import Batch, Evaluation, Objective
+from dse.active.acquired import Acquired
+from dse.active.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Bound:
 @dataclass(frozen=True)
 class Ending:
     """How a run ended: why, after how many CPU and wall seconds of search, with which proof, and what the study found
-    out beyond (`further`, fit for JSON; None: not worked out). `full` says whether all was worked out that can be."""
+    out beyond (`further`, fit for JSON; None: not worked out). `full` says whether all was worked out that can be,
+    `checked` what a truth answered about designs of the front (see `validation.noted`)."""
 
     ended: str
     cpu_s: float
@@ -30,12 +33,14 @@ class Ending:
     bound: Bound
     further: Any
     full: bool
+    checked: Any = None
 
 
 @dataclass(frozen=True)
 class Outcome:
     """`front` and `answers` hold the front's designs, the best one first; `findings` what the study has to say of
-    them, None where there is nothing."""
+    them, None where there is nothing. `validation` is what a truth answered about some of them, `acquired` the labels
+    that an active loop acquired."""
 
     objectives: Sequence[Objective]
     front: Batch
@@ -51,3 +56,5 @@ class Outcome:
     versions: Mapping[str, str]
     bound: Bound
     findings: Any
+    validation: Validation | None = None
+    acquired: Acquired | None = None

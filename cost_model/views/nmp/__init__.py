@@ -1,0 +1,1 @@
+"""How learners see near-memory designs."""
