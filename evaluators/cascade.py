@@ -67,7 +67,7 @@ class Cascade:
         low = self.reference.evaluate(batch, seed=seed)
         high = low if high is None else high
         values = {m: np.where(sure[m], high.metrics[m], low.metrics[m]) for m in task.metrics}
-        interval = {m: np.where(sure[m][:, None], high.interval[m], low.interval[m]) for m in task.metrics}
+        interval = {m: np.where(sure[m][:, None], _ends(high, m), _ends(low, m)) for m in task.metrics}
         samples = {m: np.where(sure[m][:, None], s, np.nan) for m, s in high.samples.items() if m in task.metrics}
         source = {m: np.where(sure[m], high.source[m], low.source[m]) for m in task.metrics}
         view.derive(task, values, interval)
@@ -149,6 +149,12 @@ class LearnedFeasibility:
         """(n,) given what was expected."""
         rows = self.view.feasibility_features(self.task, batch, self.plain.evaluate(batch, seed=0))
         return self.learned(rows, np.nan_to_num(expected))
+
+
+def _ends(answer: Evaluation, metric: str) -> Floats:
+    """(n, 2) the interval of a metric; of zero width where none is stated."""
+    found = answer.interval.get(metric)
+    return np.stack([answer.metrics[metric]] * 2, axis=1) if found is None else found
 
 
 def _content(labels: Dataset, seed: int) -> str:
