@@ -37,9 +37,9 @@ FARTHEST = 4.0  # standard deviations that a normalised value may be away: what 
 
 @dataclass(frozen=True)
 class DesignTokens:
-    """n designs of a kernel for a `tool`, one of TOOLS. `directives` (n, loops, width) of the loops with directives, whose
-    numbers are `loops`; `estimate` (n, width) in log2; `start` (n, metrics) the estimate as targets, and `chance` (n,) the logit of what it
-    gives for a valid design."""
+    """n designs of a kernel for a `tool`, one of TOOLS. `directives` (n, loops, width) of the loops with directives,
+    whose numbers are `loops`; `estimate` (n, width) in log2; `start` (n, metrics) the estimate as targets, and `chance`
+    (n,) the logit of what it gives for a valid design."""
 
     tool: str
     loops: Ints
