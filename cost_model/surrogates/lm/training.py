@@ -7,7 +7,7 @@ been none.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,16 +24,22 @@ from cost_model.surrogates.lm.backbones.base_models import Base
 from cost_model.surrogates.lm.backbones.kv_cache import Shared
 from cost_model.surrogates.lm.digit_targets import DigitTargets, digit_targets
 from cost_model.surrogates.lm.examples import ONE, Examples, examples_of
+from cost_model.surrogates.lm.grammar import Grammar
+from cost_model.surrogates.lm.inference import Reader
 from cost_model.surrogates.lm.labels import labels_text
 from cost_model.surrogates.lm.layout import Layout
 from cost_model.surrogates.lm.recipe import Recipe
 from cost_model.surrogates.lm.synthetic_numbers import first_places, numerals
+from cost_model.training.state import bring_moments, moments
 from cost_model.views.plain import PlainView
 from cost_model.views.tokens import IDS
 from design.contracts import Dataset
 from design.core import Floats, Ints
+from design.errors import InputError
 
 FORGETTING = 0.98  # of the running mean of the loss
+MOST = 100  # designs of a kernel that is held back that are asked about
+LEAST = 20  # fewer say nothing of a kernel
 
 
 @dataclass(frozen=True)
@@ -78,8 +84,35 @@ def usual(told: Floats) -> Floats:
     return found
 
 
+def learners(
+    recipe: Recipe, tables: Sequence[Dataset], view: PlainView, base: Base | None
+) -> list[Callable[[], Trainer]]:
+    """The training of a model. Raises InputError for a kernel that is too long, and where no results are left."""
+    held = [examples_of(table, view, recipe) for table in tables if table.task.family in recipe.validation]
+    lessons = lessons_of([table for table in tables if table.task.family not in recipe.validation], view, recipe)
+    if not lessons:
+        raise InputError("--data", "has no kernel with cycles beside those of validation", "more results")
+    return [lambda: Trainer(recipe, lessons, base, held=held)]
+
+
+def score(model: Backbone, codec: Codec, kernels: Sequence[Examples]) -> float:
+    """Mean over kernels of the RMSE of log2(cycles) / 2 of the medians; NaN where there is no kernel to ask about."""
+    grammar, found = Grammar(codec), []
+    for examples in kernels:
+        rows = np.random.default_rng(0).permutation(examples.known)[:MOST]
+        if len(rows) < LEAST:
+            continue
+        answers = Reader(model, grammar, examples.prompts.program).read(examples.prompts.take(rows)).metrics["cycles"]
+        medians = np.maximum(answers.quantiles(np.array([0.5]))[:, 0], 1.0)
+        found.append(float(np.sqrt(np.mean((np.log2(medians / examples.values[rows, 0]) / 2) ** 2))))
+    return float(np.mean(found)) if found else float("nan")
+
+
 class Trainer:
-    """A model on its way: `step` counts both stages. `losses` are running means by metric, in nats a number."""
+    """A model under training, see `Learner`: `step` counts both stages. `losses` are running means by metric, in nats a
+    number. Kernels that are `held` back say how well it does."""
+
+    name = ""
 
     def __init__(
         self,
@@ -87,12 +120,14 @@ class Trainer:
         lessons: Sequence[TrainingExamples],
         base: Base | None = None,
         model: Backbone | None = None,
+        held: Sequence[Examples] = (),
     ) -> None:
         """From the beginning, with what the recipe's backbone is made of; or on from a `model`, of which learns what
         requires a gradient."""
         torch.set_num_threads(1)
         torch.manual_seed(recipe.seed)
-        self.recipe, self.lessons = recipe, list(lessons)
+        self.recipe, self.lessons, self.held = recipe, list(lessons), held
+        self.last, self.check, self.patience = recipe.number_steps + recipe.steps, recipe.check, recipe.patience
         self.codec = recipe.make_codec()
         self.layout = Layout(tuple(recipe.metrics), self.codec.longest)
         self.model = make_backbone(recipe, base) if model is None else model
@@ -104,11 +139,26 @@ class Trainer:
         )
         self.step = 0
         self.losses: Floats = np.zeros(len(recipe.metrics))
+        self.kept, self.bring = self.model.kept, self.model.bring
 
-    @property
-    def last(self) -> int:
-        """Steps in all."""
-        return self.recipe.number_steps + self.recipe.steps
+    def score(self) -> float | None:
+        """See `Learner`. Made-up numbers are not scored."""
+        if self.step <= self.recipe.number_steps or not self.held:
+            return None
+        return score(self.model, self.codec, self.held)
+
+    def loss(self) -> str:
+        """See `Learner`."""
+        return f"cycles {self.losses[0]:.2f} nats a number"
+
+    def rest(self) -> dict[str, Tensor]:
+        """See `Learner`."""
+        return {"losses": torch.from_numpy(self.losses), **moments(self.optimiser)}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """See `Learner`."""
+        bring_moments(self.optimiser, tensors)
+        self.losses = tensors["losses"].numpy()
 
     def advance(self) -> None:
         """One step."""

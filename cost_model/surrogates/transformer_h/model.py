@@ -6,12 +6,15 @@ the kernel's tokens before it and its own design's tokens before it, never anoth
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cost_model.surrogates.transformer_h.recipe import Recipe
 from cost_model.views.hls.matrix_input import (
     DESIGN_WIDTHS,
     ESTIMATE,
@@ -20,31 +23,6 @@ from cost_model.views.hls.matrix_input import (
     PLACES,
     TOOLS,
 )
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Of a model: `width` of its embeddings, a multiple of `heads`, and how many `layers` and `outputs`. Raises
-    ValueError for one that cannot be."""
-
-    width: int = 64
-    layers: int = 3
-    heads: int = 4
-    outputs: int = 6
-
-    def __post_init__(self) -> None:
-        if min(self.width, self.layers, self.heads) < 1 or self.outputs < 2 or self.width % self.heads:
-            raise ValueError(f"no model has {self}")
-
-
-@dataclass(frozen=True)
-class Regular:
-    """What keeps training from learning kernels by heart: `dropout` within layers, `forget` the share of a kernel's
-    tokens that a design does not see, `noise` in standard deviations on what is told of kernels."""
-
-    dropout: float = 0.1
-    forget: float = 0.1
-    noise: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -59,14 +37,12 @@ class Memory:
 class Layer(nn.Module):
     """Attention, then two linear maps, each on normalised input and added to it."""
 
-    def __init__(self, shape: Shape, dropout: float) -> None:
+    def __init__(self, recipe: Recipe) -> None:
         super().__init__()
-        self.heads, self.dropout = shape.heads, dropout
-        self.before, self.between = nn.LayerNorm(shape.width), nn.LayerNorm(shape.width)
-        self.mixing = nn.Linear(shape.width, 3 * shape.width)
-        self.joining = nn.Linear(shape.width, shape.width)
-        self.wider = nn.Linear(shape.width, 2 * shape.width)
-        self.narrower = nn.Linear(2 * shape.width, shape.width)
+        width, self.heads, self.dropout = recipe.width, recipe.heads, recipe.dropout
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.mixing, self.joining = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.wider, self.narrower = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor, past: tuple[Tensor, Tensor], unseen: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """x (K, B, S, D); past keys and values (K, H, P, D / H); unseen (K, 1, 1, S, P + S) is 0 where a
@@ -93,17 +69,16 @@ class Layer(nn.Module):
 class TransformerH(nn.Module):
     """`encode` a kernel once, then `answer` for its designs. What regularises is active in training mode only."""
 
-    def __init__(self, shape: Shape, regular: Regular | None = None) -> None:
+    def __init__(self, recipe: Recipe) -> None:
+        """With an output for each metric, and the logit of validity last."""
         super().__init__()
-        self.shape, self.regular = shape, regular or Regular()
-        self.kernel, self.loop = nn.Linear(KERNEL_WIDTH, shape.width), nn.Linear(LOOP_WIDTH, shape.width)
-        self.tool = nn.Linear(len(TOOLS), shape.width)
-        self.estimate = nn.Linear(DESIGN_WIDTHS[ESTIMATE], shape.width)
-        self.place = nn.Embedding(PLACES + 1, shape.width)
-        self.query = nn.Parameter(torch.zeros(shape.width))
-        self.layers = nn.ModuleList(Layer(shape, self.regular.dropout) for _ in range(shape.layers))
-        self.last = nn.LayerNorm(shape.width)
-        self.head = nn.Linear(shape.width, shape.outputs)
+        self.recipe, width = recipe, recipe.width
+        self.kernel, self.loop = nn.Linear(KERNEL_WIDTH, width), nn.Linear(LOOP_WIDTH, width)
+        self.tool, self.estimate = nn.Linear(len(TOOLS), width), nn.Linear(DESIGN_WIDTHS[ESTIMATE], width)
+        self.place = nn.Embedding(PLACES + 1, width)
+        self.query = nn.Parameter(torch.zeros(width))
+        self.layers = nn.ModuleList(Layer(recipe) for _ in range(recipe.layers))
+        self.last, self.head = nn.LayerNorm(width), nn.Linear(width, len(recipe.metrics) + 1)
         nn.init.normal_(self.place.weight, std=0.02)
         nn.init.normal_(self.query, std=0.02)
         nn.init.zeros_(self.head.weight)  # so that training starts from the estimate
@@ -112,11 +87,11 @@ class TransformerH(nn.Module):
     def encode(self, rows: Tensor, places: Tensor, there: Tensor) -> Memory:
         """rows (K, P, KERNEL_WIDTH), places (K, P), there (K, P) whether it is a token or padding."""
         if self.training:
-            rows = rows + self.regular.noise * torch.randn_like(rows)
-            there = there & (torch.rand(there.shape) >= self.regular.forget)
+            rows = rows + self.recipe.noise * torch.randn_like(rows)
+            there = there & (torch.rand(there.shape) >= self.recipe.forget)
         x = (self.kernel(rows) + self.place(places))[:, None]
-        kernels, count, heads = len(rows), rows.shape[1], self.shape.heads
-        nothing = x.new_zeros(kernels, heads, 0, self.shape.width // heads)
+        kernels, count, heads = len(rows), rows.shape[1], self.recipe.heads
+        nothing = x.new_zeros(kernels, heads, 0, self.recipe.width // heads)
         unseen = _unseen(self._before(there, count), x.dtype)
         layers = []
         for layer in self.layers:
@@ -131,7 +106,7 @@ class TransformerH(nn.Module):
         (K, B, width)."""
         batch = loops.shape[1]
         if self.training:
-            loops = loops + self.regular.noise * torch.randn_like(loops)
+            loops = loops + self.recipe.noise * torch.randn_like(loops)
         told = self.loop(loops) + self.place(places)[:, None]
         which = self.tool(tool)[:, None, None].expand(-1, batch, -1, -1)
         query = self.query.expand(len(loops), batch, 1, -1)
@@ -155,3 +130,14 @@ class TransformerH(nn.Module):
 
 def _unseen(seen: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, float("-inf"))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """So that sums are made in the same order whatever the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

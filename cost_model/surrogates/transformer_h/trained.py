@@ -9,32 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cost_model.surrogates.transformer_h.model import Memory, TransformerH
-from cost_model.surrogates.transformer_h.training import Learned, one_thread
-from cost_model.views.hls.matrix_input import design_input, design_matrices, kernel_input, kernel_matrices
+from cost_model.surrogates.transformer_h.model import Memory, TransformerH, one_thread
+from cost_model.surrogates.transformer_h.recipe import Recipe
+from cost_model.surrogates.transformer_h.training_examples import Outputs
+from cost_model.training.checkpoint import bring
+from cost_model.views.hls.matrix_input import (
+    BLOCKS,
+    Scaling,
+    design_input,
+    design_matrices,
+    kernel_input,
+    kernel_matrices,
+)
 from design.contracts import Task
 from design.core import Floats, Ints
 
 BATCH = 32  # designs that are worked out at once
 DIGITS = 6  # of an output that are kept, after the point
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a stored model says of itself: whose results it has seen (families held out to say when to stop among
-    them), from which seed, and how it was made."""
-
-    families: tuple[str, ...]
-    digests: tuple[str, ...]
-    seed: int
-    command: str
 
 
 @dataclass(frozen=True)
@@ -48,29 +46,66 @@ class RawPrediction:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """Models whose outputs are averaged, each with the scaling of its own training. `digest` is that of the weights and
-    all that belongs to them."""
+class Member:
+    """A trained model with what its inputs and outputs are measured in."""
 
-    members: tuple[Learned, ...]
-    card: Card
-    digest: str = field(default="", compare=False)
+    model: TransformerH
+    scaling: Scaling
+    outputs: Outputs
+
+    def kept(self) -> dict[str, Tensor]:
+        """See `Model`: the weights, and of the rest what is an array."""
+        arrays = {f"mean.{name}": values for name, values in self.scaling.mean.items()}
+        arrays |= {f"deviation.{name}": values for name, values in self.scaling.deviation.items()}
+        arrays |= {name: getattr(self.outputs, name) for name in ("center", "spread", "trust")}
+        weights = {f"model.{name}": weight for name, weight in self.model.state_dict().items()}
+        return weights | {name: torch.from_numpy(values) for name, values in arrays.items()}
+
+    def bring(self, tensors: Mapping[str, Tensor]) -> None:
+        """See `Model`."""
+        bring(self.kept(), tensors)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Members whose answers are averaged."""
+
+    members: tuple[Member, ...]
+    base: str = ""  # see `Model`
 
     def of(self, task: Task) -> KernelModel:
         """To ask for designs of a kernel, which is encoded once."""
         return KernelModel(self.members, task)
 
+    def kept(self) -> dict[str, Tensor]:
+        """See `Model`."""
+        return {f"{n}.{name}": tensor for n, one in enumerate(self.members) for name, tensor in one.kept().items()}
+
+    def bring(self, tensors: Mapping[str, Tensor]) -> None:
+        """See `Model`."""
+        bring(self.kept(), tensors)
+
+
+def untrained(recipe: Recipe) -> Ensemble:
+    """With room for what training finds."""
+    members, count = [], len(recipe.metrics)
+    for _ in range(recipe.members):
+        scaling = Scaling(*({name: np.zeros(width) for name, width in BLOCKS.items()} for _ in range(2)))
+        outputs = Outputs(tuple(recipe.metrics), np.zeros(count), np.zeros(count), recipe.difference, np.zeros(count))
+        members.append(Member(TransformerH(recipe).eval().requires_grad_(False), scaling, outputs))
+    return Ensemble(tuple(members))
+
 
 class KernelModel:
     """The models of a `Trained` with a kernel in mind."""
 
-    def __init__(self, members: Sequence[Learned], task: Task) -> None:
+    def __init__(self, members: Sequence[Member], task: Task) -> None:
         self.task, self.metrics = task, members[0].outputs.metrics
         self._tokens = kernel_matrices(task)
         with one_thread(), torch.inference_mode():
-            self._members = [_Member(member, _exact(member.model), self._encoded(member)) for member in members]
+            self._members = [_Asked(member, _exact(member.model), self._encoded(member)) for member in members]
 
-    def _encoded(self, member: Learned) -> Memory:
+    def _encoded(self, member: Member) -> Memory:
         told = kernel_input(self._tokens, member.scaling)
         there = torch.ones(1, len(told.places), dtype=torch.bool)
         return _exact(member.model).encode(_tensor(told.rows)[None], torch.from_numpy(told.places)[None], there)
@@ -81,9 +116,9 @@ class KernelModel:
         found = []
         with one_thread(), torch.inference_mode():
             for one in self._members:
-                told = design_input(self._tokens, tokens, one.learned.scaling)
+                told = design_input(self._tokens, tokens, one.member.scaling)
                 raw = np.round(_asked(one, told.loops, told.places, told.tool, told.estimate), DIGITS)
-                y = one.learned.outputs.targets(told.start, raw[:, :-1])
+                y = one.member.outputs.targets(told.start, raw[:, :-1])
                 valid = 1 / (1 + np.exp(-raw[:, -1] - told.chance))
                 found.append(np.concatenate([y, valid[:, None]], axis=1))
         whole = found[0]
@@ -94,16 +129,16 @@ class KernelModel:
 
 
 @dataclass(frozen=True)
-class _Member:
-    learned: Learned
+class _Asked:
+    member: Member
     model: TransformerH
     memory: Memory
 
 
-def _asked(one: _Member, loops: Floats, places: Ints, tool: Floats, estimate: Floats) -> Floats:
+def _asked(one: _Asked, loops: Floats, places: Ints, tool: Floats, estimate: Floats) -> Floats:
     """(n, outputs), BATCH designs at a time."""
     count = len(estimate)
-    found = np.empty((count, one.model.shape.outputs))
+    found = np.empty((count, len(one.member.outputs.metrics) + 1))
     there = torch.ones(1, len(places), dtype=torch.bool)
     for begin in range(0, count, BATCH):
         rows = np.minimum(np.arange(begin, begin + BATCH), count - 1)

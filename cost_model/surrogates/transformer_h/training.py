@@ -1,11 +1,13 @@
-"""Training: seeded, on one thread, with families held out whole to say when to stop."""
+"""Training: seeded, on one thread, with families held back whole to say when to stop and how far to trust a model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from math import cos, pi
 from typing import Any
 
@@ -15,76 +17,37 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from cost_model.surrogates.transformer_h.model import Regular, Shape, TransformerH
+from cost_model.surrogates.transformer_h.model import TransformerH, one_thread
+from cost_model.surrogates.transformer_h.recipe import Recipe
+from cost_model.surrogates.transformer_h.trained import Ensemble, Member
 from cost_model.surrogates.transformer_h.training_examples import (
     Outputs,
     Scaled,
     TrainingTable,
+    lessons_of,
     outputs_from,
     scaled,
     scaling_from,
 )
-from cost_model.views.hls.matrix_input import Scaling
+from cost_model.training.checkpoint import bring, under
+from cost_model.training.state import bring_moments, moments
+from cost_model.views.plain import PlainView
+from design.contracts import Dataset
 from design.core import Floats, Rows
 from design.errors import InputError
-from design.metrics import HLS_METRICS
 
 JUDGED = 120  # designs of a table that they are asked about
 WARM = 50  # steps until the learning rate is whole
+FEWEST_PARTS = 4  # of the families, of which each member holds one back
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Of a training. A step sees `designs` of each of `kernels` tables; every `check` steps the held-out families are
-    asked, and after `patience` times without a better answer it ends. `known` is the share of drawn designs that have
-    targets. `average` is the weight of the past in the running mean of the weights, which is what is judged and kept.
-    """
-
-    metrics: tuple[str, ...] = HLS_METRICS
-    difference: bool = True
-    width: int = 64
-    layers: int = 3
-    heads: int = 4
-    regular: Regular = field(default_factory=Regular)
-    rate: float = 1e-3
-    decay: float = 0.05
-    steps: int = 250
-    kernels: int = 8
-    designs: int = 16
-    known: float = 0.75
-    validity: float = 0.3
-    average: float = 0.98
-    check: int = 25
-    patience: int = 4
-
-    @property
-    def shape(self) -> Shape:
-        """Of the model: an output for each target, and the logit of validity last."""
-        return Shape(self.width, self.layers, self.heads, len(self.metrics) + 1)
-
-
-@dataclass(frozen=True)
-class Learned:
-    """A trained model with what its inputs and outputs are measured in, and which families said when to stop. Of them
-    are `error`, see `error_of`, and `agreement` (2, targets), see `agreement_of`."""
-
-    model: TransformerH
-    scaling: Scaling
-    outputs: Outputs
-    validation: tuple[str, ...]
-    error: float
-    agreement: Floats
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """So that sums are made in the same order whatever the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def learners(recipe: Recipe, tables: Sequence[Dataset], view: PlainView, base: object) -> list[Callable[[], Pupil]]:
+    """The trainings of the members. Raises InputError where there is nothing to learn from or to hold back."""
+    lessons = lessons_of(tables)
+    parts = [tuple(recipe.validation)]
+    if not recipe.validation:
+        parts = folds_of(lessons, max(recipe.members, FEWEST_PARTS), recipe.seed)
+    return [partial(Pupil, recipe, lessons, parts[n % len(parts)], n) for n in range(recipe.members)]
 
 
 def folds_of(lessons: Sequence[TrainingTable], count: int, seed: int) -> list[tuple[str, ...]]:
@@ -102,77 +65,101 @@ def folds_of(lessons: Sequence[TrainingTable], count: int, seed: int) -> list[tu
     return [tuple(sorted(part)) for part in parts]
 
 
-def train(
-    lessons: Sequence[TrainingTable],
-    settings: Settings,
-    validation: Sequence[str],
-    seed: int,
-    progress: Callable[[str], None] = lambda line: None,
-) -> Learned:
-    """A model that learned from the families that are not in `validation`. The same seed gives the same model.
-
-    Raises InputError where either side is left without known designs.
-    """
-    held = [lesson for lesson in lessons if lesson.family in validation and lesson.known.any()]
-    taught = [lesson for lesson in lessons if lesson.family not in validation and lesson.known.any()]
-    if not held or not taught:
-        there = ", ".join(sorted({lesson.family for lesson in lessons}))
-        raise InputError("validation families", ", ".join(validation) or "are none", f"some but not all of {there}")
-    scaling, outputs = scaling_from(taught), outputs_from(taught, settings.metrics, settings.difference)
-    with one_thread(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = TransformerH(settings.shape, settings.regular)
-        mean = deepcopy(model).eval().requires_grad_(False)
-        best, error = deepcopy(mean), np.inf
-        pupil = Pupil(model, [scaled(lesson, scaling, outputs) for lesson in taught], settings, seed)
-        exam = [scaled(_some(lesson), scaling, outputs) for lesson in held]
-        since = 0
-        for step in range(settings.steps):
-            loss = pupil.step(step)
-            with torch.no_grad():
-                weight = min(settings.average, (1 + step) / (10 + step))
-                for kept, new in zip(mean.parameters(), model.parameters(), strict=True):
-                    kept.lerp_(new, 1 - weight)
-            if (step + 1) % settings.check and step + 1 < settings.steps:
-                continue
-            found = error_of(mean, exam, outputs)
-            progress(f"step {step + 1}: loss {loss:.3f}, held-out error {found:.3f}")
-            since += 1
-            if found < error:
-                best, error, since = deepcopy(mean), found, 0
-            if since >= settings.patience:
-                break
-        agreement = agreement_of(best, exam, outputs)
-    return Learned(best, scaling, outputs, tuple(sorted(validation)), float(error), agreement)
-
-
 class Pupil:
-    """A model under training, with its optimiser and its draws."""
+    """A member under training, see `Learner`: the model, its running mean, which is what is scored and kept, its
+    optimiser and its draws. The same seed gives the same member."""
 
-    def __init__(self, model: TransformerH, tables: Sequence[Scaled], settings: Settings, seed: int) -> None:
-        self.model, self.tables, self.settings = model.train(), tables, settings
+    def __init__(self, recipe: Recipe, lessons: Sequence[TrainingTable], held: Sequence[str], number: int = 0) -> None:
+        """Learns from the families that are not `held` back. Raises InputError where either side is left without known
+        designs."""
+        exam = [lesson for lesson in lessons if lesson.family in held and lesson.known.any()]
+        taught = [lesson for lesson in lessons if lesson.family not in held and lesson.known.any()]
+        if not exam or not taught:
+            there = ", ".join(sorted({lesson.family for lesson in lessons}))
+            raise InputError("validation families", ", ".join(held) or "are none", f"some but not all of {there}")
+        self.recipe, self.step, seed = recipe, 0, recipe.seed + number
+        self.last, self.check, self.patience = recipe.steps, recipe.check, recipe.patience
+        self.name = f"member {number + 1} of {recipe.members}, without {', '.join(held)}: "
+        scaling, outputs = scaling_from(taught), outputs_from(taught, tuple(recipe.metrics), recipe.difference)
+        self.tables = [scaled(lesson, scaling, outputs) for lesson in taught]
+        self.exam = [scaled(_some(lesson), scaling, outputs) for lesson in exam]
+        with one_thread(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.model = TransformerH(recipe).train()
+            self._random = torch.get_rng_state()
+        self.member = Member(deepcopy(self.model).eval().requires_grad_(False), scaling, outputs)
+        self.kept, self.bring = self.member.kept, self.member.bring
         self.rng = np.random.default_rng(seed)
-        weights = np.sqrt([table.known.sum() for table in tables])
+        weights = np.sqrt([table.known.sum() for table in self.tables])
         self.chance = weights / weights.sum()
-        maps = [p for name, p in model.named_parameters() if p.ndim == 2 and "place" not in name]
-        others = [p for name, p in model.named_parameters() if p.ndim != 2 or "place" in name]
-        groups = [{"params": maps, "weight_decay": settings.decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98))
+        maps = [p for name, p in self.model.named_parameters() if p.ndim == 2 and "place" not in name]
+        others = [p for name, p in self.model.named_parameters() if p.ndim != 2 or "place" in name]
+        groups = [{"params": maps, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.98))
+        self._loss = 0.0
 
-    def step(self, number: int) -> float:
-        """One step; returns the loss."""
-        warm = min(1.0, (number + 1) / WARM)
+    def advance(self) -> None:
+        """See `Learner`."""
+        with self._own_random():
+            self._loss = self._learn()
+        weight = min(self.recipe.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for kept, new in zip(self.member.model.parameters(), self.model.parameters(), strict=True):
+                kept.lerp_(new, 1 - weight)
+        self.step += 1
+
+    def score(self) -> float:
+        """See `Learner`."""
+        with one_thread():
+            return error_of(self.member.model, self.exam, self.member.outputs)
+
+    def agreement(self) -> Floats:
+        """(2, targets) on the families that are held back, see `agreement_of`."""
+        with one_thread():
+            return agreement_of(self.member.model, self.exam, self.member.outputs)
+
+    def loss(self) -> str:
+        """See `Learner`."""
+        return f"loss {self._loss:.3f}"
+
+    def rest(self) -> dict[str, Tensor]:
+        """See `Learner`."""
+        drawn = json.dumps(self.rng.bit_generator.state).encode()
+        found = {"torch": self._random, "numpy": torch.tensor(list(drawn), dtype=torch.uint8)}
+        found |= {f"model.{name}": weight for name, weight in self.model.state_dict().items()}
+        return found | moments(self.optimiser)
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """See `Learner`."""
+        bring(self.model.state_dict(), under(tensors, "model."))
+        bring_moments(self.optimiser, tensors)
+        self._random = tensors["torch"]
+        self.rng.bit_generator.state = json.loads(bytes(tensors["numpy"].tolist()))
+
+    @contextmanager
+    def _own_random(self) -> Iterator[None]:
+        """Draws of torch go on from the step before, and those of others are left as they were."""
+        with one_thread(), torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self._random)
+            yield
+            self._random = torch.get_rng_state()
+
+    def _learn(self) -> float:
+        """A step of the model itself; returns the loss."""
+        recipe, warm = self.recipe, min(1.0, (self.step + 1) / WARM)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.settings.rate * warm * (0.02 + 0.98 * (1 + cos(pi * number / self.settings.steps)) / 2)
-        picked = self.rng.choice(len(self.tables), self.settings.kernels, p=self.chance)
+            group["lr"] = recipe.rate * warm * (0.02 + 0.98 * (1 + cos(pi * self.step / recipe.steps)) / 2)
+        picked = self.rng.choice(len(self.tables), recipe.kernels, p=self.chance)
         drawn = [(self.tables[place], *self._designs(self.tables[place])) for place in picked]
-        y, valid, weight = (_tensor(np.stack(part)) for part in zip(*(self._truth(*one) for one in drawn), strict=True))
+        y = _tensor(np.stack([table.y[rows] for table, rows, _ in drawn]))
+        valid = _tensor(np.stack([table.valid[rows].astype(np.float64) for table, rows, _ in drawn]))
+        weight = _tensor(np.stack([weight for _, _, weight in drawn]))
         said = answer(self.model, [(table, rows) for table, rows, _ in drawn])
         there = ~torch.isnan(y)
         off = functional.huber_loss(said[..., :-1], torch.where(there, y, said[..., :-1].detach()), reduction="none")
         loss = (off * there).sum() / there.sum().clamp(min=1)
         wrong = functional.binary_cross_entropy_with_logits(said[..., -1], valid, weight=weight)
-        loss = loss + self.settings.validity * wrong
+        loss = loss + recipe.validity * wrong
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -182,20 +169,17 @@ class Pupil:
     def _designs(self, table: Scaled) -> tuple[Rows, Floats]:
         """Rows of a table with the share of known ones, and what makes up for that in what is learned of validity."""
         known, unknown = np.flatnonzero(table.known), np.flatnonzero(~table.known)
-        share = self.settings.known if len(unknown) else 1.0
-        many = round(share * self.settings.designs)
+        share = self.recipe.known if len(unknown) else 1.0
+        many = round(share * self.recipe.designs)
         rows = np.concatenate(
             [
                 self.rng.choice(known, many),
-                self.rng.choice(unknown, self.settings.designs - many) if len(unknown) else known[:0],
+                self.rng.choice(unknown, self.recipe.designs - many) if len(unknown) else known[:0],
             ]
         )
         true = len(known) / len(table.known)
         weight = np.where(table.known[rows], true / share, (1 - true) / max(1 - share, 1e-9))
         return rows, weight
-
-    def _truth(self, table: Scaled, rows: Rows, weight: Floats) -> tuple[Floats, Floats, Floats]:
-        return table.y[rows], table.valid[rows].astype(np.float64), weight
 
 
 def answer(model: TransformerH, asked: Sequence[tuple[Scaled, Rows]]) -> Tensor:
@@ -251,9 +235,14 @@ def agreement_of(model: TransformerH, exam: Sequence[Scaled], outputs: Outputs) 
     return found
 
 
-def trusted(members: Sequence[Learned]) -> tuple[Learned, ...]:
-    """The members with the trust that all of them together earned on the families they held out."""
-    product, square = np.sum([member.agreement for member in members], axis=0)
+def together(pupils: Sequence[Pupil]) -> Ensemble:
+    """The members, with the trust that all of them earned on the families they held back."""
+    return Ensemble(trusted([pupil.member for pupil in pupils], [pupil.agreement() for pupil in pupils]))
+
+
+def trusted(members: Sequence[Member], agreements: Sequence[Floats]) -> tuple[Member, ...]:
+    """The members with the trust that their agreements, (2, targets) each, add up to."""
+    product, square = np.sum(agreements, axis=0)
     trust = np.clip(product / np.maximum(square, 1e-12), 0.0, 1.0)
     return tuple(replace(member, outputs=replace(member.outputs, trust=trust)) for member in members)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from cost_model.surrogates.lm.backbones.kv_cache import Memory, Past
+from cost_model.training.checkpoint import bring
 
 
 class Backbone(nn.Module, ABC):
@@ -41,15 +41,5 @@ class Backbone(nn.Module, ABC):
         """What training changes, by name: what a checkpoint holds. They are the model's own tensors, no copies."""
 
     def bring(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what `kept` gave. Raises ValueError for other names or shapes, and changes nothing then."""
-        own = self.kept()
-        if _shapes(own) != _shapes(tensors):
-            raise ValueError("tensors of other names or shapes")
-        with torch.no_grad():
-            for name, tensor in tensors.items():
-                own[name].copy_(tensor)
-
-
-def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """By name."""
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        """Take over what `kept` gave. Raises ValueError for other names, shapes or types, and changes nothing then."""
+        bring(self.kept(), tensors)
