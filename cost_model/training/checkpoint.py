@@ -9,11 +9,12 @@ digest.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,21 +25,21 @@ from design.errors import InputError
 FORMAT = 2
 LARGEST = 2**32  # bytes; a low-rank change of a large base is large
 CARD, SIGNATURE = "card", "card_digest"
-EXPECTED = "a checkpoint that --execution-type train wrote"
 
 
-class Model(Protocol):
-    """What a checkpoint keeps. `base` is the digest of a model from elsewhere whose weights it does not hold, or ""."""
+class Kept(ABC):
+    """What a checkpoint keeps of a model. `base` is the digest of a model from elsewhere whose weights it does not
+    hold, or nothing."""
 
-    base: str
+    base: str = ""
 
+    @abstractmethod
     def kept(self) -> dict[str, Tensor]:
-        """All that training changes, by name: the model's own tensors, no copies."""
-        ...
+        """What training changes, by name: what a checkpoint holds. They are the model's own tensors, no copies."""
 
     def bring(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over what `kept` gave. Raises ValueError for other names, shapes or types, and changes nothing then."""
-        ...
+        copy_into(self.kept(), tensors)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Learned:
 
 
 RecipeT = TypeVar("RecipeT", bound=TrainingRecipe)
-ModelT = TypeVar("ModelT", bound=Model)
+ModelT = TypeVar("ModelT", bound=Kept)
 
 
 @dataclass(frozen=True)
@@ -73,70 +74,19 @@ def save(
     tensors = model.kept()
     if odd := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
         raise InputError("training", f"ended with {odd[0]} that is no number", "a recipe with a smaller rate")
-    digest = digest_of(tensors)
-    card: dict[str, Any] = {
-        "format": FORMAT,
-        "model": recipe.model,
-        **recipe.READS,
-        "recipe": recipe.model_dump(mode="json"),
-        "families": list(learned.families),
-        "digests": list(learned.digests),
-        "corpus": learned.corpus,
-        "weights": digest,
-        "facts": dict(facts),
-    }
+    found = Checkpoint(recipe, model, learned, digest_of(tensors), dict(facts))
+    card = {"format": FORMAT, "model": recipe.model, **recipe.READS, "recipe": recipe.model_dump(mode="json")}
+    card |= {**asdict(learned), "weights": found.digest, "facts": found.facts}
     card |= {"base": model.base} if model.base else {}
     if path is not None:
         write_tensors(path, tensors, card | {SIGNATURE: signature(card)})
-    return Checkpoint(recipe, model, learned, digest, facts)
+    return found
 
 
-def read_card(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The card and the weights in a file of this format. Raises InputError naming the file and what is wrong."""
-    try:
-        card, tensors = read_tensors(path)
-    except OSError as error:
-        raise InputError.unreadable(str(path), error, EXPECTED) from None
-    except ValueError as error:
-        raise InputError(str(path), str(error), EXPECTED) from None
-    require(path, "format", card.get("format"), FORMAT)
-    if any(tensor.dtype not in (torch.float32, torch.float64) for tensor in tensors.values()):
-        raise InputError(str(path), "is not of this kind", EXPECTED)
-    return card, tensors
-
-
-def filled(
-    path: Path, card: Mapping[str, Any], recipe: RecipeT, model: ModelT, tensors: Mapping[str, Tensor]
-) -> Checkpoint[RecipeT, ModelT]:
-    """The checkpoint of a `model` that is as its recipe begins, with what the file in `path` holds. Raises InputError
-    for weights or a card that were altered, and for weights of another model."""
-    digest = digest_of(tensors)
-    if card.get("weights") != digest:
-        raise InputError(str(path), "has weights that differ from its card", EXPECTED)
-    try:
-        model.bring(tensors)
-    except ValueError:
-        raise InputError(str(path), "has tensors of other names or shapes than its recipe", EXPECTED) from None
-    if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise InputError(str(path), "has a weight that is no number", EXPECTED)
-    names = [card.get(name, []) for name in ("families", "digests")]
-    if not all(isinstance(each, list) and all(isinstance(text, str) for text in each) for each in names):
-        raise InputError(f"{path}, card", "has families or digests that are no lists of texts", EXPECTED)
-    if "model" in card and card.get(SIGNATURE) != signature(card):  # files from before it named the model are unsigned
-        raise InputError(f"{path}, card", "was altered", EXPECTED)
-    learned = Learned(tuple(names[0]), tuple(names[1]), str(card.get("corpus", "")))
-    return Checkpoint(recipe, model, learned, card.get("known_as", digest), card.get("facts", {}))
-
-
-def require(path: Path, what: str, found: object, expected: object) -> None:
-    """Raises InputError where a card says otherwise."""
-    if found != expected:
-        raise InputError(str(path), f"has {what} {str(found)[:40]}", f"{what} {expected}; train it anew")
-
-
-def bring(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
-    """Copy tensors into `own` ones. Raises ValueError for other names, shapes or types, and changes nothing then."""
-    if _kinds(own) != _kinds(tensors):
+def copy_into(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+    """Change `own` tensors. Raises ValueError for others of other names, shapes or types, and changes nothing then."""
+    kinds, others = ({name: (each.shape, each.dtype) for name, each in some.items()} for some in (own, tensors))
+    if kinds != others:
         raise ValueError("tensors of other names, shapes or types")
     with torch.no_grad():
         for name, tensor in tensors.items():
@@ -174,25 +124,24 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, 
     beside.replace(path)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The card and the tensors in a file. Raises OSError, and ValueError saying what is wrong with the file."""
+def read_tensors(path: Path, expected: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The card and the tensors in a file. Raises InputError naming the file and what is wrong."""
     from safetensors import SafetensorError, safe_open
 
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"is {path.stat().st_size} bytes, more than {LARGEST}")
     try:
+        if path.stat().st_size > LARGEST:
+            raise InputError(str(path), f"is {path.stat().st_size} bytes", f"at most {LARGEST}")
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
         card = json.loads(metadata[CARD])
+    except OSError as error:
+        raise InputError.unreadable(str(path), error, expected) from None
     except SafetensorError as error:
-        raise ValueError(f"is no safetensors file ({' '.join(str(error).split())[:80]})") from None
+        found = f"is damaged, or no safetensors file ({' '.join(str(error).split())[:80]})"
+        raise InputError(str(path), found, expected) from None
     except (KeyError, ValueError, RecursionError):
-        raise ValueError("has no card") from None
+        card = None
     if not isinstance(card, dict):
-        raise ValueError("has no card")
+        raise InputError(str(path), "has no card", expected)
     return card, tensors
-
-
-def _kinds(tensors: Mapping[str, Tensor]) -> dict[str, object]:
-    return {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}

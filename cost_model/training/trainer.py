@@ -10,9 +10,10 @@ from typing import Any
 
 from cost_model.surrogates.lm.backbones.base_models import Base
 from cost_model.training.checkpoint import Checkpoint, Learned, save
+from cost_model.training.learner import Learner
 from cost_model.training.models import MODELS
 from cost_model.training.recipe import TrainingRecipe
-from cost_model.training.state import Learner, Progress, State
+from cost_model.training.state import State
 from cost_model.views.plain import PlainView
 from design.contracts import Dataset
 
@@ -20,29 +21,28 @@ MODEL, STATE = "model.safetensors", "training.safetensors"
 Say = Callable[[str], None]
 
 
-def run(learner: Learner, state: State, number: int = 0, say: Say = lambda line: None) -> Progress:
-    """Advance a learner from where `state` has it to its end, and give it back its best weights. Every check is saved
-    and one line. Raises InputError for a damaged state, OSError where it cannot be written."""
-    progress, began = state.restore(number, learner), time.process_time()
-    while learner.step < learner.last and progress.stale(learner.check, learner.step) < learner.patience:
+def run(recipe: TrainingRecipe, learner: Learner, save: Callable[[], None], say: Say = lambda line: None) -> None:
+    """Advance a learner from where it stands to its end, and give it back its best weights. Every check is saved, and
+    one line."""
+    began = time.process_time()
+    while learner.step < learner.last and (learner.step - learner.at) // recipe.check < recipe.patience:
         learner.advance()
-        if learner.step % learner.check and learner.step != learner.last:
+        if learner.step % recipe.check and learner.step != learner.last:
             continue
         score = learner.score()
         if score is None:
-            progress.at = learner.step  # nothing to be patient about
+            learner.at = learner.step  # nothing to be patient about
         else:
-            progress.scores.append((learner.step, score))
-            if score < progress.best:
-                weights = {name: tensor.detach().clone() for name, tensor in learner.kept().items()}
-                progress.best, progress.at, progress.weights = score, learner.step, weights
-        state.save(number, learner, progress)
+            learner.scores.append((learner.step, score))
+            if score < learner.best:
+                learner.best, learner.at = score, learner.step
+                learner.weights = {name: tensor.detach().clone() for name, tensor in learner.scored.kept().items()}
+        save()
         shown = "" if score is None or math.isnan(score) else f", RMSE(y) of held-back families {score:.3f}"
         spent = f"{time.process_time() - began:.0f} CPU-s"
         say(f"{learner.name}step {learner.step}/{learner.last}: {learner.loss()}{shown}, {spent}")
-    if progress.weights:
-        learner.bring(progress.weights)
-    return progress
+    if learner.weights:
+        learner.scored.bring(learner.weights)
 
 
 def train(
@@ -60,21 +60,20 @@ def train(
     another run, OSError where files cannot be written."""
     kind, found = MODELS[recipe.model], list[Learner]()
     about = {"recipe": recipe.model_dump(mode="json"), "corpus": corpus, "base": "" if base is None else base.digest}
-    state, facts = State(None if folder is None else folder / STATE, about, resume), list[dict[str, Any]]()
+    state = State(None if folder is None else folder / STATE, about, resume)
     for number, make in enumerate(kind.learners(recipe, tables, view, base)):
-        learner = make()
-        progress = run(learner, state, number, say)
-        scored = math.isfinite(progress.best)
-        facts.append(
-            {
-                "steps": learner.step,
-                "best_step": progress.at if scored else learner.step,
-                "validation": progress.best if scored else None,
-                "scores": [[step, None if math.isnan(score) else score] for step, score in progress.scores],
-            }
-        )
-        found.append(learner)
+        found.append(learner := make())
+        state.restore(number, learner)
+        run(recipe, learner, lambda: state.save(number, learner), say)  # noqa: B023 - called before the next
     families, digests = ({getattr(table.task, name) for table in tables} for name in ("family", "digest"))
     learned = Learned(tuple(sorted(families)), tuple(sorted(digests)), corpus)
-    told = facts[0] if len(facts) == 1 else {"members": facts}
-    return save(None if folder is None else folder / MODEL, recipe, kind.together(found), learned, told)
+    facts = [facts_of(learner) for learner in found]
+    whole = facts[0] if len(facts) == 1 else {"members": facts}
+    return save(None if folder is None else folder / MODEL, recipe, kind.together(found), learned, whole)
+
+
+def facts_of(learner: Learner) -> dict[str, Any]:
+    """Of a training that is over: its steps, which one was kept, and its scores; null is what nothing was known of."""
+    scores = [[step, None if math.isnan(score) else score] for step, score in learner.scores]
+    kept = (learner.at, learner.best) if learner.weights else (learner.step, None)
+    return {"steps": learner.step, "best_step": kept[0], "validation": kept[1], "scores": scores}

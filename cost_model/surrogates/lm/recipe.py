@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from cost_model.numbers import Codec, PlainDigits, Scientific
 from cost_model.surrogates.lm.backbones.tiny import TinyConfig
-from cost_model.training.recipe import Count, Rate, Share, Steps, TrainingRecipe, Weight
+from cost_model.training.recipe import Count, Few, Many, Rate, Share, Steps, TrainingRecipe, Weight
 from cost_model.views.hls import VERSION
 from cost_model.views.tokens import VOCABULARY
 from design.metrics import HLS_METRICS
@@ -66,14 +66,13 @@ class Recipe(TrainingRecipe):
     warmup: Steps = 50
     number_rate: Rate = 0.002
     rate: Rate = 0.0007
-    weight_decay: float = Field(0.1, ge=0, le=10)
+    weight_decay: Weight = 0.1
     variants: int = Field(0, ge=0, le=64)
-    designs: int = Field(48, ge=1, le=4096)
+    designs: Many = 48
     unfinished: int = Field(8, ge=0, le=4096)
     shots: int = Field(0, ge=0, le=256)
-    kernels: int = Field(2, ge=1, le=64)
+    kernels: Few = 2
     resources: Weight = 0.3
-    validity: Weight = 0.3
     check: Count = 100
     patience: Count = 5
 

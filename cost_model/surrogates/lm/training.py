@@ -30,7 +30,7 @@ from cost_model.surrogates.lm.labels import labels_text
 from cost_model.surrogates.lm.layout import Layout
 from cost_model.surrogates.lm.recipe import Recipe
 from cost_model.surrogates.lm.synthetic_numbers import first_places, numerals
-from cost_model.training.state import bring_moments, moments
+from cost_model.training.learner import Learner
 from cost_model.views.plain import PlainView
 from cost_model.views.tokens import IDS
 from design.contracts import Dataset
@@ -108,11 +108,11 @@ def score(model: Backbone, codec: Codec, kernels: Sequence[Examples]) -> float:
     return float(np.mean(found)) if found else float("nan")
 
 
-class Trainer:
-    """A model under training, see `Learner`: `step` counts both stages. `losses` are running means by metric, in nats a
-    number. Kernels that are `held` back say how well it does."""
+class Trainer(Learner):
+    """See `Learner`: `step` counts both stages. `losses` are running means by metric, in nats a number. Kernels that
+    are `held` back say how well the model does."""
 
-    name = ""
+    model: Backbone
 
     def __init__(
         self,
@@ -127,49 +127,36 @@ class Trainer:
         torch.set_num_threads(1)
         torch.manual_seed(recipe.seed)
         self.recipe, self.lessons, self.held = recipe, list(lessons), held
-        self.last, self.check, self.patience = recipe.number_steps + recipe.steps, recipe.check, recipe.patience
         self.codec = recipe.make_codec()
         self.layout = Layout(tuple(recipe.metrics), self.codec.longest)
-        self.model = make_backbone(recipe, base) if model is None else model
-        self.optimiser = torch.optim.AdamW(
-            [weight for weight in self.model.parameters() if weight.requires_grad],
-            lr=recipe.rate,
-            betas=(0.9, 0.98),
-            weight_decay=recipe.weight_decay,
-        )
-        self.step = 0
+        model = make_backbone(recipe, base) if model is None else model
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+        super().__init__(recipe, model, model, weights, recipe.number_steps + recipe.steps)
         self.losses: Floats = np.zeros(len(recipe.metrics))
-        self.kept, self.bring = self.model.kept, self.model.bring
 
     def score(self) -> float | None:
         """See `Learner`. Made-up numbers are not scored."""
-        if self.step <= self.recipe.number_steps or not self.held:
-            return None
-        return score(self.model, self.codec, self.held)
+        learning = self.step > self.recipe.number_steps and self.held
+        return score(self.model, self.codec, self.held) if learning else None
 
     def loss(self) -> str:
         """See `Learner`."""
         return f"cycles {self.losses[0]:.2f} nats a number"
 
-    def rest(self) -> dict[str, Tensor]:
+    def state(self) -> dict[str, Tensor]:
         """See `Learner`."""
-        return {"losses": torch.from_numpy(self.losses), **moments(self.optimiser)}
+        return super().state() | {"losses": torch.from_numpy(self.losses)}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """See `Learner`."""
-        bring_moments(self.optimiser, tensors)
+        super().restore(tensors)
         self.losses = tensors["losses"].numpy()
 
-    def advance(self) -> None:
-        """One step."""
-        recipe, numbers = self.recipe, self.step < self.recipe.number_steps
+    def learn(self) -> None:
+        """See `Learner`."""
+        recipe, seed = self.recipe, (self.recipe.seed, self.step)
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)  # of dropout
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._rate(numbers)
-        self.optimiser.zero_grad()
-        self.model.train()
-        seed = (recipe.seed, self.step)
-        if numbers:
+        if self.step < recipe.number_steps:
             examples = numerals(recipe, recipe.designs * recipe.kernels, seed)
             every = np.arange(len(examples.prompts))
             drawn = [(lesson(examples, self.codec, recipe.spread), every, every[:0])]
@@ -179,12 +166,10 @@ class Trainer:
             loss, metrics = self._loss(each, rows, shown)
             (loss / len(drawn)).backward()
             self.losses = FORGETTING * self.losses + (1 - FORGETTING) * metrics
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
-        self.step += 1
 
-    def _rate(self, numbers: bool) -> float:
-        recipe = self.recipe
+    def rate(self) -> float:
+        """See `Learner`."""
+        recipe, numbers = self.recipe, self.step < self.recipe.number_steps
         first, count = (0, recipe.number_steps) if numbers else (recipe.number_steps, recipe.steps)
         done, most = self.step - first, recipe.number_rate if numbers else recipe.rate
         fall = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done / max(count, 1)))

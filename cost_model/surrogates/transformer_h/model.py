@@ -6,11 +6,14 @@ the kernel's tokens before it and its own design's tokens before it, never anoth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,7 +25,10 @@ from cost_model.views.hls.matrix_input import (
     LOOP_WIDTH,
     PLACES,
     TOOLS,
+    DesignInput,
+    KernelInput,
 )
+from design.core import Floats, Ints, Rows
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,21 @@ class TransformerH(nn.Module):
         nn.init.zeros_(self.head.weight)  # so that training starts from the estimate
         nn.init.zeros_(self.head.bias)
 
+    def remember(self, kernels: Sequence[KernelInput]) -> Memory:
+        """What K kernels are encoded to, padded to the longest."""
+        places = [kernel.places for kernel in kernels]
+        rows = _padded([kernel.rows for kernel in kernels], self.query.dtype)
+        return self.encode(rows, _padded(places, torch.int64), _there(places))
+
+    def reply(self, memory: Memory, asked: Sequence[tuple[DesignInput, Rows]]) -> Tensor:
+        """(K, B, outputs) for as many rows B of the designs of each kernel of a memory."""
+        dtype, designs = self.query.dtype, [one for one, _ in asked]
+        loops = _padded([np.moveaxis(one.loops[rows], 1, 0) for one, rows in asked], dtype)
+        places = [one.places for one in designs]
+        tool = tensor_of(np.stack([one.tool for one in designs]), dtype)
+        estimate = tensor_of(np.stack([one.estimate[rows] for one, rows in asked]), dtype)
+        return self.answer(memory, loops.transpose(1, 2), _padded(places, torch.int64), _there(places), tool, estimate)
+
     def encode(self, rows: Tensor, places: Tensor, there: Tensor) -> Memory:
         """rows (K, P, KERNEL_WIDTH), places (K, P), there (K, P) whether it is a token or padding."""
         if self.training:
@@ -130,6 +151,24 @@ class TransformerH(nn.Module):
 
 def _unseen(seen: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, float("-inf"))
+
+
+def tensor_of(values: Floats, dtype: torch.dtype) -> Tensor:
+    """The same numbers as a tensor, in the model's precision."""
+    return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)
+
+
+def _padded(parts: Sequence[NDArray[Any]], dtype: torch.dtype) -> Tensor:
+    """(K, longest, ..) of parts (length, ..), zeros behind the shorter."""
+    whole = np.zeros((len(parts), max(len(part) for part in parts), *parts[0].shape[1:]), dtype=parts[0].dtype)
+    for place, part in enumerate(parts):
+        whole[place, : len(part)] = part
+    return tensor_of(whole, dtype)
+
+
+def _there(parts: Sequence[Ints]) -> Tensor:
+    lengths = torch.tensor([len(part) for part in parts])
+    return torch.arange(int(lengths.max()))[None] < lengths[:, None]
 
 
 @contextmanager

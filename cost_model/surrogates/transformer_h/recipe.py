@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from cost_model.training.recipe import Count, Rate, Share, TrainingRecipe, Weight
+from cost_model.training.recipe import Count, Few, Many, Rate, Share, TrainingRecipe, Weight
 from cost_model.views.hls.matrix_input import BLOCKS, PLACES, TOOLS
 from design.metrics import HLS_METRICS
 
@@ -22,16 +22,15 @@ class Recipe(TrainingRecipe):
     `members` models are averaged. Unless `validation` names the families that are held back, each member holds back
     another part of them. The model has `layers` of `width` with `heads`, and tells its answers to `metrics` as a
     `difference` from the estimate, or absolute. In training, `dropout` acts within layers, `forget` is the share of a
-    kernel's tokens that a design does not see, `noise` in standard deviations is added to what is read of kernels. A
-    step sees `designs` of each of `kernels` tables, the share `known` of them with targets; `validity` weighs whether a
-    design is valid against its targets. `average` is the weight of the past in the running mean of the weights, which
-    is what is scored and kept.
+    kernel's tokens that a design does not see, `noise` in standard deviations is added to what is read of kernels. Of
+    the designs of a step the share `known` has targets. `average` is the weight of the past in the running mean of the
+    weights, which is what is scored and kept.
     """
 
     READS: ClassVar[Mapping[str, object]] = {"view": blake2b(INPUTS.encode(), digest_size=8).hexdigest()}
 
     model: Literal["transformer-h"] = "transformer-h"
-    members: int = Field(4, ge=1, le=64)
+    members: Few = 4
     metrics: list[str] = Field(default_factory=lambda: list(HLS_METRICS))
     difference: bool = True
     width: int = Field(64, ge=1, le=1024)
@@ -41,12 +40,11 @@ class Recipe(TrainingRecipe):
     forget: Share = 0.1
     noise: float = Field(0.1, ge=0, le=10)
     rate: Rate = 1e-3
-    weight_decay: float = Field(0.05, ge=0, le=10)
+    weight_decay: Weight = 0.05
     steps: Count = 250
-    kernels: int = Field(8, ge=1, le=64)
-    designs: int = Field(16, ge=1, le=4096)
+    kernels: Few = 8
+    designs: Many = 16
     known: float = Field(0.75, gt=0, le=1)
-    validity: Weight = 0.3
     average: Share = 0.98
     check: Count = 25
     patience: Count = 4

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from math import cos, pi
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from cost_model.surrogates.transformer_h.model import TransformerH, one_thread
+from cost_model.surrogates.transformer_h.model import TransformerH, one_thread, tensor_of
 from cost_model.surrogates.transformer_h.recipe import Recipe
 from cost_model.surrogates.transformer_h.trained import Ensemble, Member
 from cost_model.surrogates.transformer_h.training_examples import (
@@ -29,8 +26,8 @@ from cost_model.surrogates.transformer_h.training_examples import (
     scaled,
     scaling_from,
 )
-from cost_model.training.checkpoint import bring, under
-from cost_model.training.state import bring_moments, moments
+from cost_model.training.checkpoint import copy_into, under
+from cost_model.training.learner import Learner
 from cost_model.views.plain import PlainView
 from design.contracts import Dataset
 from design.core import Floats, Rows
@@ -65,9 +62,11 @@ def folds_of(lessons: Sequence[TrainingTable], count: int, seed: int) -> list[tu
     return [tuple(sorted(part)) for part in parts]
 
 
-class Pupil:
-    """A member under training, see `Learner`: the model, its running mean, which is what is scored and kept, its
-    optimiser and its draws. The same seed gives the same member."""
+class Pupil(Learner):
+    """A member under training, see `Learner`; its running mean is what is scored and kept. The same seed gives the same
+    member."""
+
+    model: TransformerH
 
     def __init__(self, recipe: Recipe, lessons: Sequence[TrainingTable], held: Sequence[str], number: int = 0) -> None:
         """Learns from the families that are not `held` back. Raises InputError where either side is left without known
@@ -77,94 +76,81 @@ class Pupil:
         if not exam or not taught:
             there = ", ".join(sorted({lesson.family for lesson in lessons}))
             raise InputError("validation families", ", ".join(held) or "are none", f"some but not all of {there}")
-        self.recipe, self.step, seed = recipe, 0, recipe.seed + number
-        self.last, self.check, self.patience = recipe.steps, recipe.check, recipe.patience
+        self.recipe, seed = recipe, recipe.seed + number
         self.name = f"member {number + 1} of {recipe.members}, without {', '.join(held)}: "
         scaling, outputs = scaling_from(taught), outputs_from(taught, tuple(recipe.metrics), recipe.difference)
         self.tables = [scaled(lesson, scaling, outputs) for lesson in taught]
         self.exam = [scaled(_some(lesson), scaling, outputs) for lesson in exam]
-        with one_thread(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.model = TransformerH(recipe).train()
-            self._random = torch.get_rng_state()
-        self.member = Member(deepcopy(self.model).eval().requires_grad_(False), scaling, outputs)
-        self.kept, self.bring = self.member.kept, self.member.bring
         self.rng = np.random.default_rng(seed)
         weights = np.sqrt([table.known.sum() for table in self.tables])
         self.chance = weights / weights.sum()
-        maps = [p for name, p in self.model.named_parameters() if p.ndim == 2 and "place" not in name]
-        others = [p for name, p in self.model.named_parameters() if p.ndim != 2 or "place" in name]
-        groups = [{"params": maps, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.98))
+        with one_thread(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = TransformerH(recipe)
+            self._random = torch.get_rng_state()
+        self.member = Member(deepcopy(model).eval().requires_grad_(False), scaling, outputs)
+        maps = [p for name, p in model.named_parameters() if p.ndim == 2 and "place" not in name]
+        others = [p for name, p in model.named_parameters() if p.ndim != 2 or "place" in name]
+        groups = [{"params": maps}, {"params": others, "weight_decay": 0.0}]
+        super().__init__(recipe, model, self.member, groups, recipe.steps)
         self._loss = 0.0
 
     def advance(self) -> None:
-        """See `Learner`."""
-        with self._own_random():
-            self._loss = self._learn()
+        """See `Learner`. Draws of torch go on from the step before, and those of others are left as they were."""
         weight = min(self.recipe.average, (1 + self.step) / (10 + self.step))
+        with one_thread(), torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self._random)
+            super().advance()
+            self._random = torch.get_rng_state()
         with torch.no_grad():
-            for kept, new in zip(self.member.model.parameters(), self.model.parameters(), strict=True):
-                kept.lerp_(new, 1 - weight)
-        self.step += 1
+            for mean, new in zip(self.member.model.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(new, 1 - weight)
 
     def score(self) -> float:
         """See `Learner`."""
         with one_thread():
             return error_of(self.member.model, self.exam, self.member.outputs)
 
-    def agreement(self) -> Floats:
-        """(2, targets) on the families that are held back, see `agreement_of`."""
-        with one_thread():
-            return agreement_of(self.member.model, self.exam, self.member.outputs)
-
     def loss(self) -> str:
         """See `Learner`."""
         return f"loss {self._loss:.3f}"
 
-    def rest(self) -> dict[str, Tensor]:
+    def state(self) -> dict[str, Tensor]:
         """See `Learner`."""
-        drawn = json.dumps(self.rng.bit_generator.state).encode()
-        found = {"torch": self._random, "numpy": torch.tensor(list(drawn), dtype=torch.uint8)}
-        found |= {f"model.{name}": weight for name, weight in self.model.state_dict().items()}
-        return found | moments(self.optimiser)
+        drawn = torch.tensor(list(json.dumps(self.rng.bit_generator.state).encode()), dtype=torch.uint8)
+        own = {f"model.{name}": weight for name, weight in self.model.state_dict().items()}
+        return super().state() | own | {"torch": self._random, "numpy": drawn}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """See `Learner`."""
-        bring(self.model.state_dict(), under(tensors, "model."))
-        bring_moments(self.optimiser, tensors)
+        super().restore(tensors)
+        copy_into(self.model.state_dict(), under(tensors, "model."))
         self._random = tensors["torch"]
         self.rng.bit_generator.state = json.loads(bytes(tensors["numpy"].tolist()))
 
-    @contextmanager
-    def _own_random(self) -> Iterator[None]:
-        """Draws of torch go on from the step before, and those of others are left as they were."""
-        with one_thread(), torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(self._random)
-            yield
-            self._random = torch.get_rng_state()
+    def rate(self) -> float:
+        """See `Learner`."""
+        warm = min(1.0, (self.step + 1) / WARM)
+        return self.recipe.rate * warm * (0.02 + 0.98 * (1 + cos(pi * self.step / self.recipe.steps)) / 2)
 
-    def _learn(self) -> float:
-        """A step of the model itself; returns the loss."""
-        recipe, warm = self.recipe, min(1.0, (self.step + 1) / WARM)
-        for group in self.optimiser.param_groups:
-            group["lr"] = recipe.rate * warm * (0.02 + 0.98 * (1 + cos(pi * self.step / recipe.steps)) / 2)
-        picked = self.rng.choice(len(self.tables), recipe.kernels, p=self.chance)
+    def learn(self) -> None:
+        """See `Learner`."""
+        picked = self.rng.choice(len(self.tables), self.recipe.kernels, p=self.chance)
         drawn = [(self.tables[place], *self._designs(self.tables[place])) for place in picked]
-        y = _tensor(np.stack([table.y[rows] for table, rows, _ in drawn]))
-        valid = _tensor(np.stack([table.valid[rows].astype(np.float64) for table, rows, _ in drawn]))
-        weight = _tensor(np.stack([weight for _, _, weight in drawn]))
+        y, valid, weight = (
+            tensor_of(np.stack(values), torch.float32)
+            for values in zip(
+                *((table.y[rows], table.valid[rows], weight) for table, rows, weight in drawn), strict=True
+            )
+        )
         said = answer(self.model, [(table, rows) for table, rows, _ in drawn])
         there = ~torch.isnan(y)
         off = functional.huber_loss(said[..., :-1], torch.where(there, y, said[..., :-1].detach()), reduction="none")
         loss = (off * there).sum() / there.sum().clamp(min=1)
         wrong = functional.binary_cross_entropy_with_logits(said[..., -1], valid, weight=weight)
-        loss = loss + recipe.validity * wrong
-        self.optimiser.zero_grad()
+        loss = loss + self.recipe.validity * wrong
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
-        return float(loss.detach())
+        self._loss = float(loss.detach())
 
     def _designs(self, table: Scaled) -> tuple[Rows, Floats]:
         """Rows of a table with the share of known ones, and what makes up for that in what is learned of validity."""
@@ -185,24 +171,10 @@ class Pupil:
 def answer(model: TransformerH, asked: Sequence[tuple[Scaled, Rows]]) -> Tensor:
     """(K, B, outputs) of as many rows of each of K tables, padded to the longest; the last is the logit of validity,
     counted from the estimate's."""
-    kernels = [table.kernel for table, _ in asked]
-    designs = [table.designs for table, _ in asked]
-    memory = model.encode(
-        _padded([kernel.rows for kernel in kernels]),
-        _padded([kernel.places for kernel in kernels]),
-        _there([len(kernel.places) for kernel in kernels]),
-    )
-    loops = [np.moveaxis(one.loops[rows], 1, 0) for one, (_, rows) in zip(designs, asked, strict=True)]
-    said = model.answer(
-        memory,
-        _padded(loops).transpose(1, 2),
-        _padded([one.places for one in designs]),
-        _there([len(one.places) for one in designs]),
-        _tensor(np.stack([one.tool for one in designs])),
-        _tensor(np.stack([one.estimate[rows] for one, (_, rows) in zip(designs, asked, strict=True)])),
-    )
-    chance = _tensor(np.stack([one.chance[rows] for one, (_, rows) in zip(designs, asked, strict=True)]))
-    return torch.cat([said[..., :-1], said[..., -1:] + chance[..., None]], dim=-1)
+    memory = model.remember([table.kernel for table, _ in asked])
+    found = model.reply(memory, [(table.designs, rows) for table, rows in asked])
+    chance = tensor_of(np.stack([table.designs.chance[rows] for table, rows in asked]), found.dtype)
+    return torch.cat([found[..., :-1], found[..., -1:] + chance[..., None]], dim=-1)
 
 
 def error_of(model: TransformerH, exam: Sequence[Scaled], outputs: Outputs) -> float:
@@ -237,7 +209,9 @@ def agreement_of(model: TransformerH, exam: Sequence[Scaled], outputs: Outputs) 
 
 def together(pupils: Sequence[Pupil]) -> Ensemble:
     """The members, with the trust that all of them earned on the families they held back."""
-    return Ensemble(trusted([pupil.member for pupil in pupils], [pupil.agreement() for pupil in pupils]))
+    with one_thread():
+        earned = [agreement_of(one.member.model, one.exam, one.member.outputs) for one in pupils]
+    return Ensemble(trusted([one.member for one in pupils], earned))
 
 
 def trusted(members: Sequence[Member], agreements: Sequence[Floats]) -> tuple[Member, ...]:
@@ -260,20 +234,3 @@ def _some(lesson: TrainingTable) -> TrainingTable:
         chance=one.chance[rows],
     )
     return replace(lesson, designs=designs, y=lesson.y[rows], valid=lesson.valid[rows])
-
-
-def _tensor(values: Floats) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-
-
-def _padded(parts: Sequence[NDArray[Any]]) -> Tensor:
-    """(K, longest, ..) of parts (length, ..), zeros behind the shorter."""
-    longest = max(len(part) for part in parts)
-    whole = np.zeros((len(parts), longest, *parts[0].shape[1:]), dtype=parts[0].dtype)
-    for place, part in enumerate(parts):
-        whole[place, : len(part)] = part
-    return torch.from_numpy(whole if whole.dtype == np.int64 else whole.astype(np.float32))
-
-
-def _there(lengths: Sequence[int]) -> Tensor:
-    return torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
