@@ -50,7 +50,7 @@ objectives | main.py --objectives latency_s,energy_j,area_mm2 --num-generations 
 exact      | main.py --model-type palm --max-batch-size 4 --algorithm exact --nmp-channel-num-space 4,6 --fpu-pe-bw-space "(8,600,25.6),(4,800,25.6)" --dse-output-dir {out}
 specpim    | main.py --is-dataflow-fixed specpim --nmp-channel-num-space 2,4,6 --seed 7 --dse-output-dir {out}
 fixed      | main.py --is-dataflow-fixed attention_offloading_with_ffn_splitting --nmp-channel-num-space 4,6 --dse-output-dir {out}
-gemma      | main.py --model-shape config/hugging-face/gemma-3-4b.json --output-head --max-batch-size 4 --input-seq-len 2048 --max-gen-len 64 --max-seq-len 8192 --objectives latency_s,energy_j --num-generations 4 --export csv,json --dse-output-dir {out}
+gemma      | main.py --model-shape config/hugging-face/gemma-3-4b.json --output-head --max-batch-size 4 --input-seq-len 2048 --max-gen-len 64 --max-seq-len 8192 --objectives latency_s,energy_j --num-generations 4 --report brief --export csv,json --dse-output-dir {out}
 draft      | main.py --model-type llama --speculative opt --draft-len 3 --prefill-chunk 256 --evaluator buffered --objectives edp --num-generations 4 --report brief --dse-output-dir {out}
 sweep      | main.py --sweep "max-batch-size=1,4;input-seq-len=256,1024" --num-generations 3 --report none --dse-output-dir {out}
 estimate   | main.py --space hls --kernel config/kernels/gemm.c --evaluator estimate --num-generations 20 --export csv,json --dse-output-dir {out}
