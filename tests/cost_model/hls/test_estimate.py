@@ -9,12 +9,12 @@ import pytest
 
 from cost_model.hls.constants import HlsConstants
 from cost_model.hls.estimate import EstimateEvaluator, EstimateSurrogate
-from cost_model.hls.rows import UTILISATION
 from cost_model.hls.store import Fitted, read_fitted
 from design.contracts import Dataset
 from design.core import Batch, Status
 from design.hls.design import TARGETS, Device, Target, hls_schema
 from design.hls.task import HlsTask
+from design.metrics import UTILISATION
 from frontends.hls_results.tables import hls_dataset
 from tests.cost_model.hls.cases import GEMM, kernel
 from tests.cost_model.hls.test_fit import random_columns
