@@ -13,7 +13,7 @@ from cost_model.surrogates.checkpoints import LANGUAGE_MODEL, language_model, wi
 from cost_model.surrogates.conformal.prior import POINTS, Prior, Shape
 from cost_model.surrogates.conformal.store import write_prior
 from cost_model.surrogates.lm.recipe import read_recipe
-from dse.commands.train import CARD, MODEL, STATE
+from dse.studies.hls.train import CARD, MODEL, STATE
 from main import main
 from tests.cases import ROOT
 from tests.cost_model.surrogates.lm.small import RECIPE
