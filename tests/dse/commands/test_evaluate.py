@@ -147,16 +147,14 @@ def test_test_families_are_the_default(tmp_path: Path) -> None:
     designs = {"v18/bicg": scale_designs(), "v18/bicg-large": scale_designs(128), "v18/dot": dot_designs()}
     data = write_data(tmp_path / "data", sources, designs)
     judged = read_judged(data, "v18", None, (0,), None)
-    assert [t.task.name for t in judged.tables] == ["bicg", "bicg-large"] and [
-        t.task.name for t in judged.training
-    ] == ["dot"]
+    assert [t.task.name for t in judged.tables] == ["bicg", "bicg-large"]
+    assert [t.task.name for t in judged.training] == ["dot"]
     judged = read_judged(data, "v18", ["bicg"], (0,), None)
     assert [t.task.name for t in judged.tables] == ["bicg"] and [t.task.name for t in judged.training] == ["dot"]
     assert list(training_programs(data, judged.training)) == ["dot"]
     judged = read_judged(data, "v18", ["dot", "bicg"], (0,), None)
-    assert not judged.training and list(training_programs(data, judged.training)) == [
-        "dot"
-    ]  # to learn from elsewhere, though not here
+    assert not judged.training
+    assert list(training_programs(data, judged.training)) == ["dot"]  # to learn from elsewhere, though not here
 
 
 def test_baselines_are_evaluators(tmp_path: Path) -> None:
