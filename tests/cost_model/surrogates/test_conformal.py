@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from cost_model.surrogates.conformal.fit_prior import make_prior
 from cost_model.surrogates.predictor import METRICS, VALID, FittedOn, Labelled, Predictor
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cost_model.corpus.label_draws import answered_rows, label_rows, truth_of
 from cost_model.hls.estimate import EstimatePredictor
-from cost_model.surrogates.conformal.fit_prior import make_prior
 from cost_model.surrogates.conformal.predictive_spread import difficulty, relative
 from cost_model.surrogates.conformal.prior import Prior
 from cost_model.surrogates.conformal.residuals import FOLDS, PLAIN, Terms, left_out, residuals_of, some
