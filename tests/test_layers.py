@@ -28,7 +28,9 @@ HOMES: dict[str, tuple[tuple[str, ...], int]] = {
     "networkx": (("dse/report/pictures/nmp/operator_layout.py",), 1),
     "sklearn": (("cost_model/surrogates/tables/",), 1000),
     "crepes": (("cost_model/surrogates/conformal/",), 1),
-    **dict.fromkeys(("torch", "transformers", "peft"), (("cost_model/", "frontends/"), 1000)),
+    "torch": (("cost_model/surrogates/", "cost_model/training/", "frontends/"), 1000),
+    **dict.fromkeys(("transformers", "peft"), (("cost_model/surrogates/lm/backbones/", "frontends/"), 1000)),
+    "safetensors": (("cost_model/training/checkpoint.py",), 1),
 }
 GROUND_FLOOR = ("design", {"numpy", *sys.stdlib_module_names})
 
@@ -155,7 +157,7 @@ CLEAN = {
     "evaluators/roofline.py": "from design.core import x\n",
     "evaluators/pool.py": "import ray\nfrom . import roofline\n",
     "cost_model/__init__.py": "",
-    "cost_model/lm.py": "import torch, transformers, peft\nimport frontends.hf\n",
+    "cost_model/surrogates/lm/backbones/causal.py": "import torch, transformers, peft\nimport frontends.hf\n",
     "frontends/__init__.py": "",
     "frontends/hf.py": "import torch\nimport design\n",
     "frontends/graphs.py": "import onnx\n",
@@ -185,7 +187,7 @@ def test_a_clean_house_is_clean(tmp_path: Path) -> None:
     [
         ("design/other.py", "import frontends.hf", "which is above it"),
         ("design/other.py", "def f():\n    from dse.search import engine", "which is above it"),
-        ("cost_model/lm.py", "from evaluators.roofline import x", "which is above it"),
+        ("cost_model/surrogates/lm/backbones/causal.py", "from evaluators.roofline import x", "which is above it"),
         ("evaluators/roofline.py", "if TYPE_CHECKING:\n    import dse.search.engine", "which is above it"),
         ("dse/search/engine.py", "import main", "which is above it"),
         ("main.py", "import ae.plot", "which is above it"),
@@ -203,10 +205,20 @@ def test_a_clean_house_is_clean(tmp_path: Path) -> None:
         ("ae/plot.py", "import pymoo", "whose home is dse/search/engine.py"),
         ("evaluators/other.py", "import ray", "one file is its home"),
         ("dse/search/engine.py", "import ray", "whose home is evaluators/"),
-        ("evaluators/pool.py", "import torch", "whose home is cost_model/ or frontends/"),
+        (
+            "evaluators/pool.py",
+            "import torch",
+            "whose home is cost_model/surrogates/ or cost_model/training/ or frontends/",
+        ),
+        (
+            "cost_model/surrogates/lm.py",
+            "import peft",
+            "whose home is cost_model/surrogates/lm/backbones/ or frontends/",
+        ),
+        ("cost_model/surrogates/lm/store.py", "import safetensors", "whose home is cost_model/training/checkpoint.py"),
         ("frontends/more.py", "import peft", "one export file may"),
         ("frontends/more.py", "from onnx import x", "one file is its home"),
-        ("cost_model/lm.py", "import onnx", "whose home is frontends/"),
+        ("cost_model/surrogates/lm/backbones/causal.py", "import onnx", "whose home is frontends/"),
         ("frontends/more.py", "import pycparser.c_ast", "whose home is frontends/c_kernel/"),
         ("dse/archive.py", "import matplotlib.pyplot as plt", "whose home is dse/report/ or ae/"),
         ("main.py", "from matplotlib import pyplot", "whose home is dse/report/ or ae/"),

@@ -11,8 +11,8 @@ import pytest
 from cost_model.corpus.split import read_split
 from cost_model.surrogates.checkpoints import LANGUAGE_MODEL, language_model, with_intervals
 from cost_model.surrogates.conformal.prior import POINTS, Prior, Shape
-from cost_model.surrogates.conformal.store import write_prior
-from cost_model.training.models import read_recipe
+from cost_model.surrogates.conformal.store import read_prior, write_prior
+from cost_model.training.models import load, read_recipe
 from cost_model.training.trainer import MODEL, STATE
 from cost_model.views.hls.view import HlsView
 from dse.studies.hls.train import CARD
@@ -127,6 +127,9 @@ def test_bad_training(data: Path, recipe: Path, tmp_path: Path, capsys: pytest.C
     """No data, none left, another state, a validation family that is not there: one line each."""
     odd = tmp_path / "odd.json"
     odd.write_text(json.dumps(json.loads(recipe.read_text()) | {"validation": ["nowhere"]}))
+    many, other = tmp_path / "many.json", tmp_path / "other.json"
+    many.write_text(json.dumps(json.loads(recipe.read_text()) | {"prior_parts": 9}))
+    other.write_text('{"model": "forest"}')
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / STATE).write_bytes(b"junk")
     kept = ["--execution-type", "train", "--data", str(data), "--recipe", str(recipe)]
@@ -135,6 +138,8 @@ def test_bad_training(data: Path, recipe: Path, tmp_path: Path, capsys: pytest.C
         (["--execution-type", "train", "--data", "README.md"], "README.md"),
         (["--execution-type", "train", "--data", str(data), "--recipe", str(odd)], "nowhere"),
         (["--execution-type", "train", "--data", str(data), "--recipe", "README.md"], "README.md"),
+        (["--execution-type", "train", "--data", str(data), "--recipe", str(many)], "prior_parts"),
+        (["--execution-type", "train", "--data", str(data), "--recipe", str(other)], "one of lm, transformer-h"),
         ([*kept, "--resume", "--dse-output-dir", str(tmp_path / "out")], "damaged"),
     ]
     for given, said in cases:
@@ -201,6 +206,26 @@ def test_a_prior_beside_the_checkpoint(
     assert main(asked) == 2
     error = capsys.readouterr().err
     assert "prior.json" in error and len(error.splitlines()) == 1
+
+
+def test_a_prior_by_training(
+    data: Path, recipe: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The recipe's parts make it, beside the same model as without; it is gone with the next model that has none."""
+    parts, out = tmp_path / "parts.json", tmp_path / "out"
+    parts.write_text(json.dumps(json.loads(recipe.read_text()) | {"prior_parts": 3}))
+    assert train(data, parts, out) == 0
+    said, beside = capsys.readouterr(), out / "model.prior.json"
+    assert str(beside) in said.out and "part 1 of 3: without " in said.err and "step 8/8" in said.err
+    prior = read_prior(beside)
+    assert prior.families == {"scale", "twice"} and set(prior.shapes) == {20} and prior.who == "lm, normalised"
+    weights = [load(path, "lm").digest for path in (out / MODEL, model)]
+    assert weights[0] == weights[1]
+    before = beside.read_bytes()
+    beside.unlink()
+    assert train(data, parts, out, "--resume", "--quiet") == 0 and beside.read_bytes() == before
+    assert with_intervals(language_model(VIEW, str(out / MODEL)), VIEW, str(out / MODEL)).prior == prior
+    assert train(data, recipe, out, "--quiet") == 0 and not beside.exists()
 
 
 def test_the_shipped_model() -> None:
