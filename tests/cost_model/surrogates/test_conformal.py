@@ -24,6 +24,7 @@ from cost_model.surrogates.conformal.store import read_prior, write_prior
 from cost_model.surrogates.conformal.surrogate import ConformalPredictor, around
 from cost_model.surrogates.function_evaluator import Predicted
 from cost_model.surrogates.tables.transfer import baselines
+from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
 from design.contracts import Evaluator
 from design.core import Batch, Evaluation, Floats, key_bytes
 from design.errors import InputError
@@ -33,7 +34,6 @@ from evaluators.scoring.protocol import score_kernel
 from frontends.hls_results.tables import KernelTable, read_results
 from tests.cases import examples
 from tests.cases_hls import usual
-from tests.evaluators.conformance import check_evaluator, check_other_process, check_spoiled
 
 SPREAD = 0.7  # of errors in y
 

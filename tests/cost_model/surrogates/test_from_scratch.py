@@ -11,11 +11,11 @@ from cost_model.surrogates.predictor import METRICS, VALID, Labelled
 
 from cost_model.surrogates.tables.from_scratch import KNOWS_NOTHING, WIDE, AlonePredictor
 from cost_model.surrogates.tables.task_only import FOREST, KINDS, PROCESS, fit_alone
+from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
 from design.contracts import Evaluator
 from design.core import Batch, Status
 from design.hls.design import FLATTEN
 from tests.cost_model.surrogates.test_lm import KERNEL, TARGET, batch_of
-from tests.evaluators.conformance import check_evaluator, check_other_process, check_spoiled
 from tests.evaluators.test_cascade import labels_of
 
 

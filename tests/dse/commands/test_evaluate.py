@@ -15,6 +15,7 @@ from cost_model.hls.constants import HlsConstants
 from cost_model.hls.estimator import Estimator
 from cost_model.surrogates.function_evaluator import Predicted
 from cost_model.surrogates.tables.transfer import BASELINES, baselines
+from design.conformance.evaluator import check_evaluator, check_spoiled
 from design.contracts import Evaluator
 from design.core import Batch, Floats
 from design.errors import InputError
@@ -24,7 +25,6 @@ from dse.commands.evaluate import evaluate, read_judged
 from evaluators.scoring.figures import FIELDS
 from frontends.hls_results.tables import read_results
 from tests.cases_hls import DOT, dot_designs, scale_designs, scale_source, usual, write_data
-from tests.evaluators.conformance import check_evaluator, check_spoiled
 
 
 class Estimated:

@@ -19,6 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cost_model.hls.tool_answer import UNITS, Said, hls_evaluation
+from design.conformance.answers import assert_same
+from design.conformance.evaluator import check_evaluator
 from design.contracts import AtOnce
 from design.core import Batch, Bools, Evaluation, Rows, Status, gather, key_bytes
 from design.errors import InputError
@@ -27,7 +29,6 @@ from evaluators.truth.cached import CachedTruth
 from evaluators.truth.command import CommandTruth
 from evaluators.truth.ledger import Answer, Ledger
 from tests.cases import ROOT
-from tests.evaluators.conformance import assert_same, check_evaluator
 from tests.evaluators.truth.small_kernel import KERNEL, TARGET, designs
 
 TOOL = """
