@@ -95,8 +95,10 @@ class SurrogateSuite:
 
     seed: int = 0
     learns: bool = True
-    any_order: bool = True
+    any_order: bool = False
+    derived: Sequence[str] = ()
     sources: Sequence[str] = ()
+    pickled: bool = True
 
     @pytest.fixture
     def surrogate(self) -> Any:
@@ -125,11 +127,9 @@ class SurrogateSuite:
             pytest.skip("no fixture `other` with labels of another task")
         if law == "order" and not self.any_order:
             pytest.skip("any_order = False")
-        of_surrogates.LAWS[law](
-            of_surrogates.case_of(
-                surrogate, labels.task, labels, batch, self.seed, other, self.learns, self.any_order, self.sources
-            )
-        )
+        options = (self.learns, self.any_order, self.derived, self.sources, self.pickled)
+        case = of_surrogates.case_of(surrogate, labels.task, labels, batch, self.seed, other, *options)
+        of_surrogates.LAWS[law](case)
 
 
 class SpaceSuite:

@@ -32,8 +32,10 @@ class Case:
     seed: int = 0
     other: Dataset | None = None
     learns: bool = True
-    any_order: bool = True
+    any_order: bool = False
+    derived: Sequence[str] = ()
     sources: Sequence[str] = ()
+    pickled: bool = True
 
     def conditioned(self, labels: Dataset | None, what: str, task: Task | None = None) -> Evaluator:
         """An evaluator. Raises Nonconforming where there is an exception instead."""
@@ -45,7 +47,9 @@ class Case:
 
     def asked(self, evaluator: Evaluator, batch: Batch | None = None) -> of_evaluators.Case:
         """The case of an evaluator."""
-        return of_evaluators.case_of(evaluator, self.batch if batch is None else batch, self.seed, None, self.sources)
+        return of_evaluators.case_of(
+            evaluator, self.batch if batch is None else batch, self.seed, None, self.sources, self.pickled
+        )
 
     def answer(self, evaluator: Evaluator, batch: Batch | None = None) -> Evaluation:
         """Of an evaluator, to the batch."""
@@ -81,8 +85,10 @@ def case_of(
     seed: int = 0,
     other: Dataset | None = None,
     learns: bool = True,
-    any_order: bool = True,
+    any_order: bool = False,
+    derived: Sequence[str] = (),
     sources: Sequence[str] = (),
+    pickled: bool = True,
 ) -> Case:
     """See `check_surrogate`. Labels are copied, their copies read-only."""
     if labels.task.digest != task.digest or batch.schema != task.schema:
@@ -91,7 +97,8 @@ def case_of(
         raise ValueError(f"`other` has labels of task {task.name} too; give those of another task")
     if np.sum(labels.evaluation.status == Status.OK) < 2 or labelled(labels.evaluation).sum() < 3:
         raise ValueError("the labels are too few to tell; give at least 3, two of them OK")
-    return Case(surrogate, task, _frozen(labels), batch, seed, other, learns, any_order, sources)
+    frozen = _frozen(labels)
+    return Case(surrogate, task, frozen, batch, seed, other, learns, any_order, derived, sources, pickled)
 
 
 def check_surrogate(
@@ -103,8 +110,10 @@ def check_surrogate(
     *,
     other: Dataset | None = None,
     learns: bool = True,
-    any_order: bool = True,
+    any_order: bool = False,
+    derived: Sequence[str] = (),
     sources: Sequence[str] = (),
+    pickled: bool = True,
 ) -> None:
     """All laws, for a task, at least three labels of it, and a batch of its designs, two or more.
 
@@ -114,13 +123,14 @@ def check_surrogate(
     of rows that FAILED, and nothing is written into what it was given.
 
     `other` are labels of another task that it can read: the two are conditioned in turn (None: that is not checked).
-    `learns` is False for one that ignores labels; then its answers must not depend on them. `any_order` is False for
-    one that documents that the order of its labels counts; else the same labels in another order give the same answers
-    up to rounding. `sources` as in `check_evaluator`.
+    `learns` is False for one that ignores labels; then its answers must not depend on them. Equal labels are equal rows
+    in one order, as what learns by folds or draws depends on it; `any_order` is for one that promises more: the same
+    labels in another order give the same answers up to rounding. `derived` are metrics that follow from the task's by
+    its view, beside those of `design/metrics.py`. `sources` and `pickled` as in `check_evaluator`.
 
     Conditions about a dozen times. Raises Nonconforming for what breaks a law, ValueError for labels that cannot tell.
     """
-    case = case_of(surrogate, task, labels, batch, seed, other, learns, any_order, sources)
+    case = case_of(surrogate, task, labels, batch, seed, other, learns, any_order, derived, sources, pickled)
     for law in LAWS.values():
         law(case)
 
@@ -150,7 +160,7 @@ def _evaluators(case: Case) -> None:
 
 def _metrics(case: Case) -> None:
     """Of the task, derived from those, and the probability that a design counts at all."""
-    allowed = {*possible_metrics(case.task.metrics), VALID}
+    allowed = {*possible_metrics(case.task.metrics), *case.derived, VALID}
     for evaluator in (case.prior, case.posterior):
         extra = set(evaluator.metrics) - allowed
         text = f"answers {', '.join(sorted(extra))} for task {case.task.name}"

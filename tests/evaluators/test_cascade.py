@@ -70,14 +70,14 @@ def make_adapted() -> tuple[Evaluator, Batch]:
 
 @pytest.mark.parametrize("factory", [make, make_adapted])
 def test_conformance(factory: Any) -> None:
-    check_evaluator(*factory(), sources=SOURCES)
+    check_evaluator(*factory(), sources=SOURCES, pickled=False)  # it holds what it learned as functions
 
 
 def test_conformance_of_the_estimate_alone() -> None:
     """Where there is no model, with labels and without."""
     for labels in (None, labels_of(20, True)):
         found = CascadePredictor(None, EstimatePredictor()).fitted(KERNEL, TARGET, labels, 1)
-        check_evaluator(found, batch_of(12), sources=SOURCES)
+        check_evaluator(found, batch_of(12), sources=SOURCES, pickled=False)
 
 
 def test_the_same_in_another_process() -> None:

@@ -56,7 +56,7 @@ def make_adapted(predictor: TransformerHPredictor | None = None) -> tuple[Evalua
 
 @pytest.mark.parametrize("factory", [make, make_adapted])
 def test_conformance(factory: Any) -> None:
-    check_evaluator(*factory(), intervals=False)
+    check_evaluator(*factory(), intervals=False, pickled=False)  # it holds what it learned as functions
 
 
 @pytest.mark.parametrize("factory", [make, make_adapted])

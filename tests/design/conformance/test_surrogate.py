@@ -314,7 +314,9 @@ class Ignores(ToySurrogate):
 
 def check(surrogate: Any, **options: Any) -> None:
     """On the toy task, with labels of another beside."""
-    check_surrogate(surrogate, ToyTask(), dataset(), BATCH, **{"other": dataset("two", 12)} | options)
+    check_surrogate(
+        surrogate, ToyTask(), dataset(), BATCH, **{"other": dataset("two", 12), "any_order": True} | options
+    )
 
 
 def test_a_sound_one() -> None:
@@ -369,6 +371,11 @@ def test_one_that_ignores_labels() -> None:
         Nonconforming, match=r"with labels and with none, .* expected equal answers, as it ignores labels"
     ):
         check(ToySurrogate(), learns=False)
+
+
+def test_derived_metrics() -> None:
+    """Those that follow from the task's by its view are named."""
+    check(OtherMetrics(), derived=("cycles",), learns=False)
 
 
 def test_order_that_counts() -> None:
