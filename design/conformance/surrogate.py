@@ -254,7 +254,7 @@ def _tasks(case: Case) -> None:
     mine = case.after
     theirs = case.conditioned(labels, f"labels of {task.name}", task)
     answer = case.answer(theirs, labels.batch)
-    assert_same(case.answer(case.posterior), mine, culprit, f"answers that conditioning on {task.name} leaves alone")
+    assert_same(case.answer(case.posterior), mine, culprit, f"answers that conditioning on {task.name} does not change")
     again = case.answer(case.conditioned(case.labels, "labels"))
     assert_same(again, mine, culprit, f"answers as before it was conditioned on {task.name}")
     assert_same(

@@ -395,7 +395,7 @@ def test_faults_in_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_command() -> None:
-    """Prints the digest; words that are no command are said so in one line."""
+    """Prints the digest; words that are no command get the usage in one line."""
     command = [sys.executable, "-m", "design.conformance.evaluator"]
     ran = subprocess.run([*command, f"{__name__}:sound", "3"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == suite.digest(f"{__name__}:sound", 3) and not ran.stderr

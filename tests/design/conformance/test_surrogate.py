@@ -337,7 +337,7 @@ def test_a_sound_one() -> None:
         (SharesPosterior, "conditioned before other labels came: .* expected the answers from these labels only"),
         (KeepsLargest, "conditioned after other labels: .* expected the answers from these labels only"),
         (ByTask, "between two tasks: .* expected answers as before it was conditioned on two"),
-        (LateScale, "between two tasks: .* expected answers that conditioning on two leaves alone"),
+        (LateScale, "between two tasks: .* expected answers that conditioning on two does not change"),
         (Counts, "nearest/2, then nearest/3 for equal labels; expected one version"),
         (Drifts, "conditioned twice on equal labels: .* expected equal answers"),
         (OneVersion, "nearest/1-labels is its name and version with labels and with fewer labels"),
@@ -379,7 +379,7 @@ def test_derived_metrics() -> None:
 
 
 def test_order_that_counts() -> None:
-    """Is allowed where it is said."""
+    """Is allowed where nothing more is promised."""
     check(LastRow(), any_order=False)
 
 
