@@ -12,11 +12,11 @@ from cost_model.hls.constants import HlsConstants
 from cost_model.hls.estimate import EstimateEvaluator, EstimatePredictor
 from cost_model.hls.rows import UTILISATION
 from cost_model.hls.store import Fitted, read_fitted
+from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
 from design.core import Batch, Status
 from design.hls.design import TARGETS, Device, Target, hls_schema
 from tests.cost_model.hls.cases import GEMM, kernel
 from tests.cost_model.hls.test_fit import random_columns
-from tests.evaluators.conformance import check_evaluator, check_other_process, check_spoiled
 
 KERNEL = kernel(GEMM)
 SMALL = Target("v20", "Vitis 2020.2", Device("small", {"bram": 1_000, "dsp": 300, "lut": 90_000, "ff": 150_000}))

@@ -15,6 +15,7 @@ from cost_model.hls.constants import HlsConstants
 from cost_model.hls.estimator import Estimator
 from cost_model.surrogates.function_evaluator import Predicted
 from cost_model.surrogates.tables.transfer import BASELINES, baselines
+from design.conformance.evaluator import check_evaluator, check_spoiled
 from design.contracts import Evaluator
 from design.core import Batch, Floats
 from design.errors import InputError
@@ -24,7 +25,6 @@ from dse.commands.evaluate import evaluate, read_judged
 from evaluators.scoring.figures import FIELDS
 from frontends.hls_results.tables import read_results
 from tests.cases_hls import DOT, dot_designs, scale_designs, scale_source, usual, write_data
-from tests.evaluators.conformance import check_evaluator, check_spoiled
 
 
 class Estimated:
@@ -153,6 +153,6 @@ def test_baselines_are_evaluators(tmp_path: Path) -> None:
         assert predictor.fitted_on.saw("scale", "") and predictor.fitted_on.saw("", tables[0].kernel.digest)
         for shown in (None, labels):
             evaluator = predictor.fitted(table.kernel, table.target, shown, 3)
-            check_evaluator(evaluator, table.batch.take(np.arange(12)), intervals=False)
+            check_evaluator(evaluator, table.batch.take(np.arange(12)), intervals=False, pickled=False)
             for spoiled in ({"P0": 3}, {"P0": -1}, {"T0": 0}, {"U1": -8}):
                 check_spoiled(evaluator, table.batch.take(np.arange(5)), spoiled)
