@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import TYPE_CHECKING
 
 from cost_model.surrogates.lm.backbones.base import Backbone
 from cost_model.surrogates.lm.backbones.base_models import Base
 from cost_model.surrogates.lm.backbones.tiny import Tiny
-from cost_model.surrogates.lm.recipe import Recipe
 from design.errors import InputError
+
+if TYPE_CHECKING:  # a recipe knows the sizes of a backbone
+    from cost_model.surrogates.lm.recipe import Recipe
 
 
 def make_backbone(recipe: Recipe, base: Base | None) -> Backbone:
