@@ -22,7 +22,7 @@ from design.errors import InputError
 from dse.records.store import FILE, LATER, Store
 from tests.cases import examples
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def answers(count: int, start: float, said: list[str]) -> Evaluation:
