@@ -208,7 +208,8 @@ class Store:
         return found.evaluation.take(np.searchsorted(found.ids, ids))
 
     def _answers(self, which: str, values_of_it: tuple[Any, ...]) -> Answers | None:
-        names = ("id", "key", "genome", "status", "reason", "cost_s", *self._columns)
+        columns = in_order(self._columns)
+        names = ("id", "key", "genome", "status", "reason", "cost_s", *columns)
         fields = ", ".join(f'"{name}"' for name in names)
         found = self._db.execute(
             f"SELECT {fields}, said FROM (SELECT * FROM candidate WHERE {which}) AS candidate "
@@ -218,7 +219,7 @@ class Store:
         if not found:
             return None
         ids, keys, genomes, status, reason, cost_s, *values, said = zip(*found, strict=True)
-        metrics, violation, interval, samples = answers_in(dict(zip(self._columns, values, strict=True)))
+        metrics, violation, interval, samples = answers_in(dict(zip(columns, values, strict=True)))
         evaluation = Evaluation(
             metrics=metrics,
             violation=violation,

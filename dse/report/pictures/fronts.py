@@ -62,7 +62,7 @@ def front_picture(
         reach = [values if interval is None else _reach(values, interval[:, i]) for values, i in ((x, a), (y, b))]
         logs = spans_decades(reach[0]), spans_decades(reach[1])
         low, high = _frame(x, y, np.array([signs[a], signs[b]]), logs)
-        for place in np.flatnonzero(logs):  # intervals are factors there, which take little room
+        for place in np.flatnonzero(logs):  # where bars, being factors, take little room
             low[place] = min(low[place], BEYOND**-0.1 * reach[place].min())
             high[place] = max(high[place], BEYOND**0.1 * reach[place].max())
         near = np.flatnonzero(((others[:, [a, b]] >= low) & (others[:, [a, b]] <= high)).all(axis=1))

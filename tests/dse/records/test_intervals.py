@@ -86,7 +86,10 @@ def test_round_trip(pieces: list[tuple], order: object) -> None:  # type: ignore
             store = Store.create(Path(folder) / f"{number}", {})
             for start, piece in written:
                 put(store, start, piece)
-            tables.append(store.candidates())
+            answered = store.answers(0)
+            assert answered is not None
+            orders = [list(named) for named in (answered.evaluation.interval, answered.evaluation.samples)]
+            tables.append((store.candidates(), orders))
             for again in (store, Store.open(store.path)):
                 found = again.answers(0)
                 assert found is not None
