@@ -73,6 +73,23 @@ def test_front(tmp_path: Path, objectives: int, points: int) -> None:
         assert f"front ({points})" in words and "b (more is better)" in words
 
 
+def test_front_with_error_bars(tmp_path: Path) -> None:
+    """Bars where an interval is known, however far it reaches; a front of exact values draws as it does without."""
+    front, labels, units = np.array([[1.0, 5.0, 0.0], [2.0, 4.0, 1.0]]), ["a", "b", "c"], ["s", "J", ""]
+    ends = np.stack([0.1 * front, 40 * front], axis=2)
+    ends[1, 1], ends[0, 0] = np.nan, [0.0, np.inf]
+    draw = lambda interval: front_picture(front, front, labels, units, [1, -1, 1], None, tmp_path, interval)
+    plain = draw(None)
+    assert draw(np.full((2, 3, 2), np.nan)) == plain
+    for points in (front, front[:1]):
+        svg = front_picture(points, front, labels, units, [1, 1, 1], None, tmp_path, ends[: len(points)])
+        words = drawn(tmp_path, "front", svg)
+        assert words.count("interval") == 3 and svg.count("LineCollection") > 3
+        assert coloured(tmp_path, "front") > 20
+    narrow = np.stack([0.9 * front, 1.1 * front], axis=2)
+    assert "interval" in drawn(tmp_path, "front", draw(narrow))
+
+
 def test_corners(tmp_path: Path) -> None:
     """Each front by its name and size, an empty one too."""
     fronts = {"nominal": np.eye(2), "low": np.eye(2) * 2, "high": np.empty((0, 2))}
