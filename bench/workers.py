@@ -1,4 +1,6 @@
-"""`make workers`: what worker processes bring, and for which evaluators. Wall seconds, ratios in one run.
+"""What worker processes bring, and for which evaluators. Wall seconds, ratios in one run:
+
+    python -m bench.workers
 
 The point of comparison is that of `bench/speeds.py`. "In process" is one search in this process; "shipped" sends every
 piece of it to worker processes; "islands" are searches side by side that never meet, the most that islands can bring.
@@ -12,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from bench import parser_of
 from bench.speeds import machine, settings
 from design.contracts import AtOnce, Evaluator
 from design.core import Batch, Evaluation
@@ -81,6 +84,7 @@ def islands(population: int, generations: int) -> float:
 
 def main() -> None:
     """Print the tables."""
+    parser_of("workers", __doc__).parse_args()
     print(machine())
     problem = build(settings())
     dear = Dear(problem.evaluator)
