@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -173,7 +174,8 @@ def language_model_rates(folder: Path) -> list[tuple[str, str, str]]:
     given = {"space": "hls", "kernel": "config/kernels/gemm.c", "evaluator": "lm"}
     problem = build_hls(read_settings({name: ("bench", text) for name, text in given.items()}))
     batch = problem.space.decode(problem.space.sample(LM_DESIGNS, np.random.default_rng(1)))
-    alone = rate(LM_DESIGNS, lambda: problem.evaluator.evaluate(batch, seed=1))
+    seeds = count(1)  # what was read of designs is remembered by seed
+    alone = rate(LM_DESIGNS, lambda: problem.evaluator.evaluate(batch, seed=next(seeds)))
     _, megabytes = child_cost(
         ["main.py", "--execution-type=predict", "--kernel=config/kernels/gemm.c", f"--dse-output-dir={folder}/predict"]
     )

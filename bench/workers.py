@@ -100,14 +100,17 @@ def main() -> None:
     print(f"  start of the workers        {start_s:12.1f} s")
     cheap = problem.evaluator
     print(f"{'roofline, candidates a second':30}{'in process':>12}{'shipped':>12}{'offered':>12}{'islands':>12}")
-    offered = Guarded(cheap, workers=lambda: RayWorkers(cheap, WORKERS), pace=Pace(WORKERS, 100_000, 60.0))
-    with Guarded(cheap, workers=lambda: RayWorkers(cheap, WORKERS), pace=Shipped()) as shipped, offered:
-        shipped.evaluate(problem.space.decode(problem.space.starts()[:WORKERS]), seed=1)
-        for population, generations in CHEAP:
-            rates = [rate(problem, e, population, generations) for e in (Guarded(cheap), shipped, offered)]
-            rates.append(islands(population, generations))
-            ratios = "".join(f"{value:12,.0f}" for value in rates)
-            print(f"  generations of {population:<13,}{ratios}   {' '.join(f'{r / rates[0]:.2f}' for r in rates)}")
+    plain = [rate(problem, Guarded(cheap), *size) for size in CHEAP]
+    # One pool at a time: together they are more workers than there are processors.
+    with Guarded(cheap, workers=lambda: RayWorkers(cheap, WORKERS), pace=Shipped()) as guarded:
+        guarded.evaluate(problem.space.decode(problem.space.starts()[:WORKERS]), seed=1)
+        shipped = [rate(problem, guarded, *size) for size in CHEAP]
+    with Guarded(cheap, workers=lambda: RayWorkers(cheap, WORKERS), pace=Pace(WORKERS, 100_000, 60.0)) as guarded:
+        offered = [rate(problem, guarded, *size) for size in CHEAP]
+    for (population, generations), *rates in zip(CHEAP, plain, shipped, offered, strict=True):
+        rates.append(islands(population, generations))
+        ratios = "".join(f"{value:12,.0f}" for value in rates)
+        print(f"  generations of {population:<13,}{ratios}   {' '.join(f'{r / rates[0]:.2f}' for r in rates)}")
 
 
 if __name__ == "__main__":
