@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cost_model.surrogates.lm.checkpoint import load
-from dse.commands.train import CARD, MODEL
+from dse.studies.hls.train import CARD, MODEL
 from main import main
 from tests.cases_hls import DOT, entry, scale_source, write_data
 from tests.cost_model.corpus.acquired_cases import changed, kernel_of, label_of, labels_of, written

@@ -13,13 +13,15 @@ from cost_model.surrogates.checkpoints import LANGUAGE_MODEL, language_model, wi
 from cost_model.surrogates.conformal.prior import POINTS, Prior, Shape
 from cost_model.surrogates.conformal.store import write_prior
 from cost_model.surrogates.lm.recipe import read_recipe
-from dse.commands.train import CARD, MODEL, STATE
+from cost_model.views.hls.view import HlsView
+from dse.studies.hls.train import CARD, MODEL, STATE
 from main import main
 from tests.cases import ROOT
 from tests.cost_model.surrogates.lm.small import RECIPE
 
 GEMM = ["--kernel", "config/kernels/gemm.c"]
 PREDICT = ["--execution-type", "predict", *GEMM]
+VIEW = HlsView()
 
 
 pytestmark = pytest.mark.usefixtures("at_root")
@@ -202,10 +204,10 @@ def test_a_prior_beside_the_checkpoint(
 
 def test_the_shipped_model() -> None:
     """It was made by the shipped recipe, small, and neither it nor its prior has seen a held-out family."""
-    model = language_model(None)
+    model = language_model(VIEW, None, None)
     assert model.checkpoint.recipe == read_recipe(Path("config/lm/tiny.json"))
     assert LANGUAGE_MODEL.stat().st_size <= 20e6
-    prior = with_intervals(model, None).prior
+    prior = with_intervals(model, VIEW, None).prior
     assert prior is not None and set(prior.shapes) == {20}
     held = set(read_split().families)
     assert held and not held & (set(model.checkpoint.learned.families) | prior.families)

@@ -83,7 +83,7 @@ def test_recorded(data: Path, tmp_path: Path) -> None:
     bought = summary["bought"]
     assert bought["tiers"]["lm"] > 0 and bought["fresh_labels"]["cycles"]["of"] > 0
     assert all("recorded" in label["truth"] for label in labels)
-    assert {"loop_front.png", "prospective_errors.svg"} <= {path.name for path in (out / "pictures").iterdir()}
+    assert {"loop_front.png", "fresh_labels.svg"} <= {path.name for path in (out / "pictures").iterdir()}
     assert "What was bought, and why" in (out / "report.html").read_text()
     assert main(["--execution-type", "report", "--dse-output-dir", str(out)]) == 0
 

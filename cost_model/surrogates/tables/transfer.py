@@ -70,7 +70,8 @@ def baselines(
     tables = apart(training, judged)
     known = int(sum(np.isfinite(data.metric(data.task.metrics[0])).sum() for data in tables))
     if not known:
-        what = f"{len(tables)} tables without the judged families hold no design with an answer"
+        metric = judged[0].task.metrics[0]
+        what = f"{len(tables)} tables without the judged families hold no design with {metric}"
         raise InputError("baselines", what, "results of other kernels to learn from (--train-data)")
     trained_on = TrainingSet(frozenset(t.task.family for t in tables), frozenset(t.task.digest for t in tables))
     rows = {name: training_rows(features, view, tables) for name, features in FEATURES.items()}

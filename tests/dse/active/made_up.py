@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from design.contracts import AtOnce, Evaluator
+from design.contracts import AtOnce, Dataset, Evaluator, Task, TrainingSet
 from design.core import Batch, Bools, Evaluation, Floats, Objective, Status, key_bytes
+from design.hls.task import HlsTask
+from tests.evaluators.truth.small_kernel import KERNEL, TARGET
 
+TASK = HlsTask(KERNEL, TARGET)
 UNITS = {"cycles": "cycles", "lut": "count"}
 OBJECTIVES = (Objective("cycles"), Objective("lut"))
 VALID = "valid_probability"
@@ -49,12 +52,12 @@ def answer(values: Floats, status: np.ndarray, source: str, valid: Floats | None
 
 
 def truth(batch: Batch, seed: int) -> Evaluation:
-    """What a landscape says."""
+    """The costs that a landscape has."""
     status = np.where(unsound(batch, seed), Status.INFEASIBLE, Status.OK)
     return answer(costs(batch, seed), status, "truth/1")
 
 
-class Says(AtOnce):
+class FormulaModel(AtOnce):
     """An evaluator by a formula of a batch."""
 
     name, fidelity = "model", 1
@@ -71,23 +74,24 @@ class Says(AtOnce):
 
 
 @dataclass
-class Learner:
-    """Makes versions by `formula` of the designs asked and how many labels there are; it notes how many it was
-    shown, and keeps its models."""
+class MadeUp:
+    """A surrogate of TASK that makes versions by `formula` of the designs asked and how many labels there are; it
+    notes how many labels it was conditioned on, and keeps its models."""
 
     formula: Callable[[Batch, int], Evaluation]
+    name, version, trained_on = "model", "1", TrainingSet()
 
     def __post_init__(self) -> None:
-        self.shown: list[int] = []
-        self.models: list[Says] = []
+        self.counts: list[int] = []
+        self.models: list[FormulaModel] = []
 
-    def learned(self, designs: Batch | None, answers: Evaluation | None) -> Evaluator:
-        """See `Learner`."""
-        assert (designs is None) == (answers is None)
-        count = 0 if designs is None or answers is None else len(designs)
-        assert answers is None or len(answers) == count > 0
-        self.shown.append(count)
-        self.models.append(Says(count, lambda batch: self.formula(batch, count)))
+    def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
+        """See `Surrogate`."""
+        count = 0 if labels is None else len(labels)
+        assert task is TASK
+        assert labels is None or (labels.task is task and len(labels.batch) == len(labels.evaluation) == count > 0)
+        self.counts.append(count)
+        self.models.append(FormulaModel(count, lambda batch: self.formula(batch, count)))
         return self.models[-1]
 
 

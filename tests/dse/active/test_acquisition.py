@@ -98,8 +98,8 @@ def test_measured_gain_does_not_mix_up_objectives() -> None:
 
 
 def posterior_of(draws: Floats, feasibility: Floats) -> Posterior:
-    """With the median of draws in the middle."""
-    return Posterior(draws, np.median(draws, axis=1), sound)
+    """With the median of draws as the mean."""
+    return Posterior(draws, np.median(draws, axis=1), feasibility)
 
 
 def posterior(count: int, draws: int, seed: int) -> Posterior:
@@ -150,7 +150,8 @@ def test_expected_gain_laws(seed: int, objectives: int) -> None:
 @examples(40)
 @given(st.integers(0, 2**30))
 def test_a_twin_on_its_way_is_worth_little(seed: int) -> None:
-    """A design like one that is being bought for certain gains nothing; the likelier that one is sound the less."""
+    """A design like one that is being labelled and is surely feasible gains nothing; the likelier that one is feasible
+    the less."""
     rng = np.random.default_rng(seed)
     twin = posterior_of(rng.uniform(0, 1, (1, 8, 2)), np.ones(1))
     front, corner = np.empty((0, 2)), np.full(2, 1.1)
@@ -166,8 +167,8 @@ def test_the_reference_lies_beyond_all() -> None:
     assert reference_point(np.array([[1.0, 5.0], [3.0, 5.0]])) == pytest.approx([3.2, 5.1])
 
 
-def test_surer_beside_a_label() -> None:
-    """Without doubt on the spot, as unsure as ever far from all; the middle stays."""
+def test_shrunk_beside_a_label() -> None:
+    """Without doubt on the spot, as unsure as ever far from all; the mean stays."""
     some = posterior(3, 8, 1)
     found = some.shrunk(np.array([1.0, 0.0, 0.75]))
     np.testing.assert_allclose(found.draws[0], np.broadcast_to(some.mean[0], (8, 2)))

@@ -13,7 +13,7 @@ import pytest
 from moocore import is_nondominated
 
 from design.core import Batch, Bools, Evaluation, Objective, Status, key_bytes
-from dse.active.loop import PREDICTED, TIERS, WISH, ActiveRun
+from dse.active.loop import PREDICTED, QUERY, TIERS, ActiveRun
 from dse.active.policy import ActivePolicy, Plan, Query
 from dse.records.archive import Archive, objective_values
 from dse.records.store import Store
@@ -24,7 +24,7 @@ from evaluators.execution.threads import Threads
 from evaluators.execution.workers import Workers
 from evaluators.truth.cached import CachedTruth
 from evaluators.truth.ledger import Answer, Ledger
-from tests.dse.active.made_up import Learner, answer, numbers
+from tests.dse.active.made_up import TASK, MadeUp, answer, numbers
 from tests.evaluators.truth.small_kernel import designs
 from tests.evaluators.truth.test_ledger import Formula
 
@@ -49,9 +49,9 @@ class Priced(Formula):
 
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
         """See `Evaluator`."""
-        sold = self.accepts(batch)
-        if len(batch) and not sold.all():
-            return answer_not_sold(len(batch))
+        accepted = self.accepts(batch)
+        if len(batch) and not accepted.all():
+            return answer_not_accepted(len(batch))
         found = super().evaluate(batch, seed=seed)
         share = batch.columns["__PARA__L0"] * batch.columns["__PARA__L1"] / 100 + batch.columns["__TILE__L0"] / 1000
         metrics = dict(found.metrics) | {"lut_share": np.where(found.status == Status.FAILED, np.nan, share)}
@@ -59,14 +59,14 @@ class Priced(Formula):
         return replace(found, metrics=metrics, interval=interval)
 
 
-def answer_not_sold(count: int) -> Evaluation:
+def answer_not_accepted(count: int) -> Evaluation:
     """FAILED at no cost."""
     unknown = dict.fromkeys(Formula.metrics, np.full(count, np.nan))
     return Evaluation(
         metrics=unknown,
         violation={},
         status=np.full(count, Status.FAILED, dtype=np.int8),
-        reason=np.full(count, "not for sale"),
+        reason=np.full(count, "not accepted"),
         cost_s=np.zeros(count),
         source=dict.fromkeys(unknown, np.full(count, "formula/1")),
         interval={name: np.stack([values, values], axis=1) for name, values in unknown.items()},
@@ -98,10 +98,10 @@ class Sitting:
         path = self.folder / "run.sqlite"
         self.store = Store.open(path) if Store.begun(path) else Store.create(path, {})
         self.ledger = Ledger(self.folder / "calls.sqlite", "run")
-        self.bought = CachedTruth(self.truth, self.ledger, self.workers)
-        self.search = ActivePolicy(SPACE, Learner(guess), OBJECTIVES, Effort(20, 10, 0.8, 0), self.plan)
+        self.cached = CachedTruth(self.truth, self.ledger, self.workers)
+        self.search = ActivePolicy(TASK, SPACE, MadeUp(guess), OBJECTIVES, Effort(20, 10, 0.8, 0), self.plan)
         self.active = ActiveRun(
-            self.search, self.bought, self.store, self.budget, most_failures=self.most_failures, changed=self._changed
+            self.search, self.cached, self.store, self.budget, most_failures=self.most_failures, changed=self._changed
         )
         self.seen: list[int] = []
 
@@ -114,7 +114,7 @@ class Sitting:
         try:
             return self.active.run([watch])
         finally:
-            self.bought.close()
+            self.cached.close()
             self.store.close()
             self.ledger.close()
 
@@ -160,7 +160,7 @@ def test_budget_is_kept_and_all_is_written_down(tmp_path: Path) -> None:
         zip(stored.keys, np.nan_to_num(stored.evaluation.metrics["cycles"], nan=-1.0).tolist(), strict=True)
     )
     assert [candidates for candidates, _, _ in store.steps()] == list(range(1, 24))
-    notes = [store.facts[name] for name in sorted(store.facts) if name.startswith(WISH)]
+    notes = [store.facts[name] for name in sorted(store.facts) if name.startswith(QUERY)]
     assert [bytes.fromhex(note["key"]) for note in notes] == stored.keys and not any(n["free"] for n in notes)
     assert store.facts[TIERS] == {"model": 72 * 6} and store.facts[PREDICTED]["version"] == 5
     whole = Priced().evaluate(BATCH.take(np.array([KEYS.index(key) for key in stored.keys])), seed=0)
@@ -177,14 +177,14 @@ def test_small_budgets(budget: int, tmp_path: Path) -> None:
 
 
 def test_a_budget_beyond_the_space(tmp_path: Path) -> None:
-    """Ends where nothing is left to buy."""
+    """Ends where nothing is left to ask about."""
     truth = Priced()
     _, ended = Sitting(tmp_path, truth, budget=1000).run()
     assert ended == "no new designs to buy" and sum(truth.calls.values()) == len(truth.calls) == 72
 
 
 def test_what_the_ledger_knew_costs_nothing(tmp_path: Path) -> None:
-    """Half of all designs were bought by another run: they are labels too, and no calls."""
+    """Half of all designs were labelled by another run: they are labels too, and no calls."""
     truth, earlier = Priced(), Priced()
     ledger = Ledger(tmp_path / "calls.sqlite", "earlier")
     CachedTruth(earlier, ledger).evaluate(BATCH.take(np.arange(0, 72, 2)), seed=0)
@@ -204,7 +204,7 @@ def test_what_the_ledger_knew_costs_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("known", [False, True])
 def test_a_crash_at_any_label(known: bool, choosy: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The second sitting ends with what an unbroken run has, in its order, and no design is called twice; also where
-    the ledger knew some designs, and where some are not for sale."""
+    the ledger knew some designs, and where some are not accepted."""
 
     def folder() -> Path:
         made = tmp_path_factory.mktemp("run")
@@ -246,7 +246,7 @@ def test_many_crashes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("label", [1, 5, 8])
 def test_a_crash_during_a_call(label: int, tmp_path: Path) -> None:
-    """The design that was on its way is bought again, first of all, on the same budget."""
+    """The design that was on its way is asked again, first of all, on the same budget."""
 
     class Cut(Priced):
         def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
@@ -341,7 +341,7 @@ def test_a_truth_that_contradicts_itself(tmp_path: Path) -> None:
     class Overtaken(Priced):
         def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
             """See `Evaluator`."""
-            if sum(self.calls.values()) == 3:  # somebody else asks for the same, and hears something else
+            if sum(self.calls.values()) == 3:  # somebody else asks for the same, and has another answer
                 other = Ledger(tmp_path / "calls.sqlite", "other")
                 call = other.begin("formula/1", key_bytes(batch.schema.key(batch))[0], "a design", 3.0)
                 other.end(call, Answer(Status.OK, "", 1.0, {"cycles": 5.0, "lut_share": 0.1}, {}))
@@ -357,8 +357,8 @@ def test_a_truth_that_contradicts_itself(tmp_path: Path) -> None:
     assert 5.0 not in archive.values[:, 0]
 
 
-def test_designs_that_are_not_for_sale_cost_nothing(tmp_path: Path) -> None:
-    """They are heard of, and are no calls."""
+def test_designs_that_are_not_accepted_cost_nothing(tmp_path: Path) -> None:
+    """They are answered, and are no calls."""
     truth = Priced(choosy=True)
     sitting = Sitting(tmp_path, truth, budget=12)
     archive, _ = sitting.run()
@@ -410,12 +410,12 @@ def test_a_slow_design_holds_nobody_up(tmp_path: Path) -> None:
 def facts(folder: Path) -> dict[str, Any]:
     """All queries of a run."""
     store = Store.open(folder / "run.sqlite")
-    return {name: store.facts[name] for name in store.facts if name.startswith(WISH)}
+    return {name: store.facts[name] for name in store.facts if name.startswith(QUERY)}
 
 
 @pytest.mark.parametrize("label", [1, 4, 9])
 def test_a_crash_with_several_on_their_way(label: int, tmp_path: Path) -> None:
-    """They are asked for again first; what the tool had answered is not bought again; the budget holds."""
+    """They are asked for again first; what the tool had answered is not asked again; the budget holds."""
     truth = Priced()
     with pytest.raises(Crash):
         Sitting(tmp_path, truth, budget=12, workers=lambda: Threads(truth, 3)).run(crash_at(label))

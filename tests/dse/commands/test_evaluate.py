@@ -8,44 +8,57 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cost_model.surrogates.predictor import METRICS, FittedOn, Labelled
 
 from cost_model.corpus.leaks import apart
 from cost_model.hls.constants import HlsConstants
 from cost_model.hls.estimator import Estimator
-from cost_model.surrogates.function_evaluator import Predicted
+from cost_model.surrogates.function_evaluator import FunctionEvaluator
 from cost_model.surrogates.tables.transfer import BASELINES, baselines
-from design.contracts import Evaluator
+from cost_model.views.hls.view import HlsView
+from design.conformance.evaluator import check_evaluator, check_spoiled
+from design.contracts import ANALYTIC, Dataset, Evaluator, Task, TrainingSet
 from design.core import Batch, Floats
 from design.errors import InputError
-from design.hls.design import Target
-from design.hls.loop_nest import Kernel
-from dse.commands.evaluate import evaluate, read_judged
+from design.hls.task import hls_task, hls_task_of
+from design.metrics import HLS_METRICS
+from dse.commands.evaluate import evaluate_as
+from dse.options import read_settings
+from dse.studies.hls.learning import read_judged, training_programs
+from dse.studies.surrogates import SURROGATES
 from evaluators.scoring.figures import FIELDS
 from frontends.hls_results.tables import read_results
 from tests.cases_hls import DOT, dot_designs, scale_designs, scale_source, usual, write_data
-from tests.evaluators.conformance import check_evaluator, check_spoiled
 
 
 class Estimated:
     """The analytic estimate, unfitted."""
 
     name, version = "estimate", "unfitted"
-    fitted_on = FittedOn(frozenset({"twice"}))
+    trained_on = TrainingSet(frozenset({"twice"}))
 
-    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
-        """See `Predictor`."""
+    def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
+        """See `Surrogate`."""
 
         def answer(batch: Batch) -> dict[str, Floats]:
-            return Estimator(kernel, HlsConstants()).estimate(batch.columns)
+            return Estimator(hls_task(task).kernel, HlsConstants()).estimate(batch.columns)
 
-        return Predicted(self.name, self.version, 0, answer, validity=False)
+        evaluator = FunctionEvaluator(self.name, self.version, task, HlsView(), answer, validity=False)
+        evaluator.fidelity = ANALYTIC
+        return evaluator
 
 
-def run(data: Path, out: Path, kernels: list[str] | None, **more: Any) -> dict[str, Any]:
-    """The file that a run writes."""
-    settings: dict[str, Any] = {"label_counts": (0, 20), "seed": 1, "quiet": True, "tool_version": "v18"} | more
-    assert evaluate(data, kernels=kernels, out=out, predictor=Estimated(), **settings) == 0
+@pytest.fixture(autouse=True)
+def _unfitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is scored where nothing is named."""
+    monkeypatch.setitem(SURROGATES, "estimate", lambda domain: Estimated())
+
+
+def run(data: Path, out: Path, kernels: list[str] | None, **more: str) -> dict[str, Any]:
+    """The file that a run writes. `more` are options, with underscores."""
+    said = {"seed": "1", "tool-version": "v18", "data": str(data), "report": "none", "quiet": "true"}
+    said |= {"execution-type": "evaluate"} | ({} if kernels is None else {"kernels": ",".join(kernels)})
+    said |= {name.replace("_", "-"): text for name, text in more.items()}
+    assert evaluate_as(read_settings({name: (f"--{name}", text) for name, text in said.items()}), out) == 0
     text = (out / "metrics.json").read_text()
     found: dict[str, Any] = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     return found
@@ -54,7 +67,7 @@ def run(data: Path, out: Path, kernels: list[str] | None, **more: Any) -> dict[s
 def test_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The shape of the file, the table on the terminal, and the same figures from the same seed."""
     data = usual(tmp_path / "data")
-    found = run(data, tmp_path / "out", ["scale", "twice", "dot"], quiet=False)
+    found = run(data, tmp_path / "out", ["scale", "twice", "dot"], quiet="false")
     said = capsys.readouterr().out
     for word in ("low fidelity", "Skipped dot: 27 of 27", "twice", "No baselines", "RMSE(y)", "Not unseen"):
         assert word in said, word
@@ -63,15 +76,15 @@ def test_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["baselines"] is None and "no design with cycles" in found["baselines_absent"]  # all families asked
     assert list(found["labels=0"]["kernels"]) == ["scale", "twice"]
     assert found["labels=0"]["valid"] == {"f1": None} and found["labels=0"]["cycles"]["pass_at_5"] is None
-    found = run(data, tmp_path / "out", ["scale"], quiet=False)
+    found = run(data, tmp_path / "out", ["scale"], quiet="false")
     said = capsys.readouterr().out
     assert all(name in said for name in BASELINES) and "Not unseen" not in said and "Skipped" not in said
     assert set(found["baselines"]) == set(BASELINES) and found["baselines_fitted_on"] == ["dot", "twice"]
     for table in (found, *found["baselines"].values()):
         for heading in ("labels=0", "labels=20"):
             block = table[heading]
-            assert set(block) == {*METRICS, "valid", "kernels"} and set(block["kernels"]) == {"scale"}
-            for metric in METRICS:
+            assert set(block) == {*HLS_METRICS, "valid", "kernels"} and set(block["kernels"]) == {"scale"}
+            for metric in HLS_METRICS:
                 assert set(block[metric]) == set(FIELDS) and block[metric]["rmse_y"] > 0
                 assert block["kernels"]["scale"][metric] == block[metric]
     assert found["baselines"]["extra-trees"]["labels=20"]["cycles"]["pass_at_5"] is None
@@ -88,13 +101,13 @@ def test_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         )
     assert found["distance"]["scale"]["nearest"] == "twice" and {"digits", "ranks", "distance"} <= set(found["units"])
     assert run(data, tmp_path / "again", ["scale"]) == found and not capsys.readouterr().out
-    assert run(data, tmp_path / "other", ["scale"], seed=2)["labels=20"] != found["labels=20"]
+    assert run(data, tmp_path / "other", ["scale"], seed="2")["labels=20"] != found["labels=20"]
 
 
 def test_training_data_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Only what shares no family and no content with a judged kernel is learned from."""
     data = write_data(tmp_path / "data", {"scale_kernel.c": scale_source()}, {"v18/scale": scale_designs()})
-    found = run(data, tmp_path / "out", ["scale"], quiet=False, pictures=True)
+    found = run(data, tmp_path / "out", ["scale"], quiet="false", report="full")
     assert found["baselines"] is None and found["baselines_fitted_on"] == [] and found["distance"] == {"scale": None}
     assert "No distances to training kernels" in capsys.readouterr().out
     pictures = {f"{name}.{suffix}" for name in ("agreement", "digits") for suffix in ("png", "svg")}
@@ -102,12 +115,12 @@ def test_training_data_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixt
     sources = {"copy_kernel.c": scale_source(), "scale-b_kernel.c": scale_source(32), "dot_kernel.c": DOT}
     designs = {"v18/copy": scale_designs(), "v18/scale-b": scale_designs(32), "v20/dot": dot_designs()}
     other = write_data(tmp_path / "other", sources, designs)
-    found = run(data, tmp_path / "out", ["scale"], train_data=other)
+    found = run(data, tmp_path / "out", ["scale"], train_data=str(other))
     assert found["baselines_fitted_on"] == ["dot"]
     # The copy, had it been learned from, would have taught the answers.
     assert found["baselines"]["extra-trees"]["labels=0"]["cycles"]["rmse_y"] > 0.2
     judged = read_judged(data, "v18", ["scale"], (0,), other)
-    assert [t.name for t in apart(judged.training, judged.tables)] == ["dot"]
+    assert [t.task.name for t in apart(judged.training, judged.tables)] == ["dot"]
 
 
 def test_what_cannot_be_judged(tmp_path: Path) -> None:
@@ -116,11 +129,12 @@ def test_what_cannot_be_judged(tmp_path: Path) -> None:
     for kernels, tool, words in (
         (None, "v18", "bicg"),
         (["dot"], "v18", "27 of 27"),
-        (["scale"], "v19", "v18, v20"),
         (["dot"], "v20", "no results of v20"),
     ):
         with pytest.raises(InputError, match=words):
             run(data, tmp_path / "out", kernels, tool_version=tool)
+    with pytest.raises(InputError, match="v18, v20"):
+        read_judged(data, "v19", ["scale"], (0, 20), None)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="writable directory"):
         run(data, tmp_path / "file", ["scale"])
@@ -133,26 +147,28 @@ def test_test_families_are_the_default(tmp_path: Path) -> None:
     designs = {"v18/bicg": scale_designs(), "v18/bicg-large": scale_designs(128), "v18/dot": dot_designs()}
     data = write_data(tmp_path / "data", sources, designs)
     judged = read_judged(data, "v18", None, (0,), None)
-    assert [t.name for t in judged.tables] == ["bicg", "bicg-large"] and [t.name for t in judged.training] == ["dot"]
+    assert [t.task.name for t in judged.tables] == ["bicg", "bicg-large"]
+    assert [t.task.name for t in judged.training] == ["dot"]
     judged = read_judged(data, "v18", ["bicg"], (0,), None)
-    assert [t.name for t in judged.tables] == ["bicg"] and [t.name for t in judged.training] == ["dot"]
-    assert list(judged.programs) == ["dot"]
+    assert [t.task.name for t in judged.tables] == ["bicg"] and [t.task.name for t in judged.training] == ["dot"]
+    assert list(training_programs(data, judged.training)) == ["dot"]
     judged = read_judged(data, "v18", ["dot", "bicg"], (0,), None)
-    assert not judged.training and list(judged.programs) == ["dot"]  # to learn from elsewhere, though not here
+    assert not judged.training
+    assert list(training_programs(data, judged.training)) == ["dot"]  # to learn from elsewhere, though not here
 
 
 def test_baselines_are_evaluators(tmp_path: Path) -> None:
     """They keep to the contract, with labels and without, and say what they learned from."""
     data = usual(tmp_path)
     tables = [t for tool in ("v18", "v20") for t in read_results(data, tool)]
-    judged = [t for t in tables if t.name == "twice" and t.target.tool == "v20"]
+    judged = [t for t in tables if t.task.name == "twice" and hls_task_of(t).target.tool == "v20"]
     table = judged[0]
-    labels = Labelled(table.batch, {"cycles": table.cycles, **table.counts}, table.valid)
-    for predictor in baselines(tables, judged, 0):
-        assert predictor.fitted_on.families == {"scale", "dot"} and not predictor.fitted_on.saw("twice", "")
-        assert predictor.fitted_on.saw("scale", "") and predictor.fitted_on.saw("", tables[0].kernel.digest)
-        for shown in (None, labels):
-            evaluator = predictor.fitted(table.kernel, table.target, shown, 3)
-            check_evaluator(evaluator, table.batch.take(np.arange(12)), intervals=False)
+    for surrogate in baselines(tables, judged, HlsView(), 0):
+        known = surrogate.trained_on
+        assert known.families == {"scale", "dot"} and not known.contains("twice", "")
+        assert known.contains("scale", "") and known.contains("", tables[0].task.digest)
+        for labels in (None, table):
+            evaluator = surrogate.condition(table.task, labels, seed=3)
+            check_evaluator(evaluator, table.batch.take(np.arange(12)), intervals=False, pickled=False)
             for spoiled in ({"P0": 3}, {"P0": -1}, {"T0": 0}, {"U1": -8}):
                 check_spoiled(evaluator, table.batch.take(np.arange(5)), spoiled)

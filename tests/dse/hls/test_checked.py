@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from design.core import Evaluation, Status
-from dse.active.validation import COMPARED, chosen, noted, recalled
+from design.metrics import HLS_METRICS
+from dse.active.validation import chosen, noted, recalled
 
 
 @pytest.mark.parametrize(("front", "most"), [(1, 10), (5, 10), (100, 10), (3, 2), (7, 1), (4, 0)])
@@ -25,23 +26,23 @@ def evaluation(cycles: list[float], status: list[Status], reasons: list[str]) ->
     """Answers of a truth that knows cycles and twice as many of everything else."""
     values = np.array(cycles)
     return Evaluation(
-        metrics={name: values * (1 if name == "cycles" else 2) for name in COMPARED},
+        metrics={name: values * (1 if name == "cycles" else 2) for name in HLS_METRICS},
         violation={},
         status=np.array(status, dtype=np.int8),
         reason=np.array(reasons),
         cost_s=np.ones(len(cycles)),
-        source={name: np.full(len(cycles), "tool/1") for name in COMPARED},
+        source={name: np.full(len(cycles), "tool/1") for name in HLS_METRICS},
     )
 
 
 def test_round_trip() -> None:
     """Answers survive JSON; rows are found again by their ids, those that left the front are dropped."""
-    told = evaluation(
+    answers = evaluation(
         [100.0, np.nan, 50.0], [Status.OK, Status.FAILED, Status.INFEASIBLE], ["", "no licence", "too big"]
     )
-    note = json.loads(json.dumps(noted(np.array([7, 3, 9]), told, calls=2), allow_nan=False))
+    note = json.loads(json.dumps(noted(np.array([7, 3, 9]), answers, calls=2), allow_nan=False))
     front = evaluation([80.0, 60.0, 120.0], [Status.OK] * 3, [""] * 3)
-    checked = recalled(note, np.array([9, 5, 7]), front)
+    checked = recalled(note, np.array([9, 5, 7]), front, HLS_METRICS)
     assert checked.rows.tolist() == [2, 0] and checked.calls == 2 and checked.source == "tool/1"
     assert checked.truth["cycles"].tolist() == [100.0, 50.0] and checked.truth["lut"].tolist() == [200.0, 100.0]
     assert checked.estimate["cycles"].tolist() == [120.0, 80.0]
@@ -52,4 +53,4 @@ def test_round_trip() -> None:
 def test_nothing_known() -> None:
     """Where the truth failed on all designs there is no error to state."""
     note = noted(np.array([4]), evaluation([np.nan], [Status.FAILED], ["hung"]), calls=1)
-    assert recalled(note, np.array([4]), evaluation([9.0], [Status.OK], [""])).error is None
+    assert recalled(note, np.array([4]), evaluation([9.0], [Status.OK], [""]), HLS_METRICS).error is None

@@ -20,9 +20,7 @@ from hypothesis import strategies as st
 from design.core import Evaluation, Status, gather
 from design.errors import InputError
 from dse.records.store import FILE, LATER, Store
-from tests.cases import examples
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.cases import ROOT, examples
 
 
 def answers(count: int, start: float, said: list[str]) -> Evaluation:

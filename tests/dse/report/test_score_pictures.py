@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cost_model.surrogates.predictor import METRICS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from design.metrics import HLS_METRICS
 from dse.report.pictures.looks import looks_of
 from dse.report.pictures.scores.distance import spread_out
-from dse.report.score_pictures import digits_of, draw_scores, errors_of, reliability_of
+from dse.report.scores.pictures import digits_of, draw_scores, errors_of, reliability_of
 from evaluators.scoring.figures import FIELDS
 from tests.cases import examples
 from tests.dse.report.test_pictures import coloured, drawn
@@ -31,7 +31,7 @@ def block(seed: int, intervals: bool) -> dict[str, Any]:
         return found | ({"coverage_90": float(rng.random()), "width_90": 9 * float(rng.random())} if intervals else {})
 
     def metrics() -> dict[str, Any]:
-        return {metric: fields() for metric in METRICS}
+        return {metric: fields() for metric in HLS_METRICS}
 
     return {**metrics(), "valid": {"f1": None}, "kernels": {name: metrics() for name in KERNELS}}
 
@@ -43,13 +43,18 @@ def result(intervals: bool = True, samples: bool = True, near: bool = True) -> d
     right = [0.9, 0.5, 0.2, 0.1]
     digits = {
         n: {h: {m: {"right": right, "pass_at_5": [1.0, 0.8, 0.4, 0.2] if samples and n == "mine" else None}
-                for m in METRICS} for h in HEADINGS}
+                for m in HLS_METRICS} for h in HEADINGS}
         for n in names
     }  # fmt: skip
-    ranks = {n: {h: {m: [1 / 6] * 6 if samples and n == "mine" else None for m in METRICS} for h in HEADINGS}
+    ranks = {n: {h: {m: [1 / 6] * 6 if samples and n == "mine" else None for m in HLS_METRICS} for h in HEADINGS}
              for n in names}  # fmt: skip
     found: dict[str, Any] = dict(tables["mine"])
-    found |= {"evaluator": "mine", "tool_version": "v18", "baselines": {n: tables[n] for n in names[1:]}}
+    found |= {
+        "evaluator": "mine",
+        "tool_version": "v18",
+        "metrics": list(HLS_METRICS),
+        "baselines": {n: tables[n] for n in names[1:]},
+    }
     distance = {"nearest": "dot", "of": 3}
     return found | {
         "digits": digits,
@@ -59,13 +64,13 @@ def result(intervals: bool = True, samples: bool = True, near: bool = True) -> d
 
 
 def test_all_are_drawn(tmp_path: Path) -> None:
-    """Three pictures with their words and the accent of the judged predictor; drawn again they are the same bytes."""
+    """Three pictures with their words and the accent of the judged surrogate; drawn again they are the same bytes."""
     draw_scores(result(), HEADINGS, tmp_path / "a")
     draw_scores(result(), HEADINGS, tmp_path / "b")
     held = {"mine, share of truths", "share of truths in the 90% interval"}
     words = {
         "reliability": held | {"mine", "trees", "<m>", "v18, 20 labels"},
-        "digits": {"mine", "mine, any of 5", "<m>", *METRICS, "exp."},
+        "digits": {"mine", "mine, any of 5", "<m>", *HLS_METRICS, "exp."},
         "distance": {*KERNELS, "mine", "trees", "distance to the nearest training kernel"},
     }
     assert {path.stem for path in (tmp_path / "a").iterdir()} == set(words)
@@ -107,7 +112,9 @@ def test_what_is_drawn() -> None:
     table = given["baselines"]["trees"]["labels=20"]
     assert held["trees"].coverage == [table["kernels"][name]["cycles"]["coverage_90"] for name in KERNELS]
     assert held["trees"].others["dsp"] == (table["dsp"]["coverage_90"], table["dsp"]["width_90"])
-    assert "cycles" not in held["trees"].others and not held["trees"].ranks and set(held["mine"].ranks) == set(METRICS)
+    assert (
+        "cycles" not in held["trees"].others and not held["trees"].ranks and set(held["mine"].ranks) == set(HLS_METRICS)
+    )
     assert digits_of(given, "labels=0")["ff"]["mine"].in_five == [1.0, 0.8, 0.4, 0.2]
     assert (
         errors_of(given, "labels=0")["<m>"]["$c_"]

@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 
 from cost_model.hls.tool_form import HlsToolForm
+from design.conformance.answers import assert_same
+from design.conformance.evaluator import check_evaluator, check_spoiled
 from design.contracts import called, labelled
 from design.core import Batch, Evaluation, Status
 from design.errors import InputError
@@ -30,7 +32,6 @@ from evaluators.truth.cached import CachedTruth
 from evaluators.truth.command import NOT_ACCEPTED, CommandTruth
 from evaluators.truth.ledger import Ledger
 from tests.cases import ROOT
-from tests.evaluators.conformance import assert_same, check_evaluator, check_spoiled
 from tests.evaluators.truth.small_kernel import KERNEL, SCHEMA, TARGET, TASK, designs
 
 # A tool that notes each run in the file `log`, beside it, and then does what is written in its place.
