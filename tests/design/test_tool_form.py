@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from cost_model.hls.tool_form import HlsToolForm
+from design.conformance.answers import assert_same
+from design.conformance.evaluator import check_evaluator
 from design.contracts import called, labelled
 from design.core import Batch, Column, Evaluation, Schema, Status
 from design.hls.design import points_of
@@ -22,7 +24,6 @@ from design.nmp.task import NmpTask
 from design.tool_form import NOT_VALID, StandardForm, ToolAnswer, parsed
 from evaluators.truth.command import CommandTruth
 from tests.dse.nmp.small import FAST, LAYER, PLATFORM, ROOFLINE, SLOW, devices, sampled, space_for
-from tests.evaluators.conformance import assert_same, check_evaluator
 from tests.evaluators.truth import small_kernel
 
 COLUMNS = (

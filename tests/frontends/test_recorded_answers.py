@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from cost_model.hls.tool_form import HlsToolForm
+from design.conformance.answers import assert_same
+from design.conformance.evaluator import check_evaluator
 from design.contracts import ESTIMATE, TOOL, Dataset, Task, called, labelled
 from design.core import Batch, Evaluation, Status
 from design.errors import InputError
@@ -23,7 +25,6 @@ from dse.active.policy import Query
 from evaluators.truth.recorded import Recorded
 from frontends.recorded_answers import read_recorded
 from tests.dse.nmp.small import LAYER, PLATFORM, ROOFLINE
-from tests.evaluators.conformance import assert_same, check_evaluator
 from tests.evaluators.execution.faulty import designs
 from tests.evaluators.truth import small_kernel
 
