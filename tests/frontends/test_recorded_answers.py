@@ -13,7 +13,7 @@ import pytest
 
 from cost_model.hls.tool_form import HlsToolForm
 from design.conformance.answers import assert_same
-from design.conformance.evaluator import check_evaluator
+from design.conformance.truth import check_truth
 from design.contracts import ESTIMATE, TOOL, Dataset, Task, called, labelled
 from design.core import Batch, Evaluation, Status
 from design.errors import InputError
@@ -114,7 +114,10 @@ def test_what_was_read_is_a_truth(write: Write) -> None:
     assert np.array_equal(called(answer), answered) and np.array_equal(labelled(answer), answered)
     assert answer.status.tolist()[:4] == [Status.OK, Status.INFEASIBLE, Status.FAILED, Status.OK]
     np.testing.assert_array_equal(answer.metrics["latency_s"], answers_to(BATCH).metrics["latency_s"])
-    check_evaluator(truth, BATCH)
+    check_truth(truth, BATCH)
+    assert np.array_equal(truth.accepts(BATCH), answered)
+    dear = Recorded(read_recorded(write(lines_of()), NMP), call_s=60.0).evaluate(BATCH, seed=0)
+    assert dear.cost_s.tolist() == [60.0 * one for one in answered]
 
 
 def test_labels_of_a_run(tmp_path: Path) -> None:
@@ -185,7 +188,8 @@ def test_reasons(status: str, reason: str, read: str, write: Write) -> None:
     data = read_recorded(write(lines), NMP)
     assert data.evaluation.reason.tolist() == [read]
     assert np.isnan(data.metric("latency_s")).all() == (status == "FAILED")
-    check_evaluator(Recorded(data), BATCH.take(np.array([0, 0])))
+    if status != "FAILED":  # one that accepts no design is no truth to check
+        check_truth(Recorded(data), BATCH.take(np.array([0, 1])))
 
 
 def test_estimates(write: Write) -> None:
