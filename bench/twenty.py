@@ -1,9 +1,9 @@
 """Some twenty commands of every execution type, run on a tree and compared with those of another tree: shows that a
 reorganisation changed no result.
 
-    python bench/twenty.py list
-    python bench/twenty.py run --tree TREE --out FOLDER [--only NAME,..]
-    python bench/twenty.py compare FOLDER_A FOLDER_B        # A is the baseline; exit code 1 where a command differs
+    python -m bench.twenty list
+    python -m bench.twenty run --tree TREE --out FOLDER [--only NAME,..]
+    python -m bench.twenty compare FOLDER_A FOLDER_B        # A is the baseline; exit code 1 where a command differs
 
 `run` needs about five CPU-minutes. Commands that need results of HLS tools are skipped where
 ../shared/data/hlsyn.tar.gz is absent.
@@ -327,7 +327,8 @@ def compare(a: Path, b: Path) -> int:
 
 def main() -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="bench/twenty.py", description="Commands that are compared between trees.")
+    about = "Commands that are compared between trees."
+    parser = argparse.ArgumentParser(prog="python -m bench.twenty", description=about)
     kinds = parser.add_subparsers(dest="kind", required=True)
     kinds.add_parser("list", help="print the commands")
     asked = kinds.add_parser("run", help="run the commands on a tree")
