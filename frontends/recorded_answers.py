@@ -31,8 +31,9 @@ def read_recorded(path: Path, task: Task) -> Dataset:
     rows, others = list[Mapping[str, Any]](), set[str]()
     places = list[str]()
     for where, row in _rows(path):
-        if row.get("task") not in (task.name, task.digest) and row.get("digest") != task.digest:
-            others.add(str(row.get("task"))[:60])
+        if not _is_of(row, task):
+            digest = f" of digest {str(row['digest'])[:40]}" if row.get("task") == task.name else ""
+            others.add(f"{str(row.get('task'))[:60]}{digest}")
             continue
         rows.append(row)
         places.append(where)
@@ -99,13 +100,20 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield where, row
 
 
+def _is_of(row: Mapping[str, Any], task: Task) -> bool:
+    """Whether a row is about the task: by its digest where there is one, as two platforms may have one name."""
+    if row.get("digest") is not None:
+        return bool(row["digest"] == task.digest)
+    return row.get("task") in (task.name, task.digest)
+
+
 def _value(column: Column, row: Mapping[str, Any], where: str) -> Any:
     """A design's value of a column."""
     part = "given" if column.given else "design"
     found = row.get(part, {}).get(column.name)
     listed = found if isinstance(found, list) else [found]
     kinds = NUMBERS["f" if column.dtype.lstrip("<>").startswith("f") else "i"]
-    fine = all(isinstance(one, kinds) and not isinstance(one, bool) for one in listed)
+    fine = all(isinstance(one, kinds) and not isinstance(one, bool) and abs(one) < 2**63 for one in listed)
     if not fine or isinstance(found, list) != bool(column.width) or len(listed) != max(column.width, 1):
         expected = f"{column.width} numbers" if column.width else f"a number ({column.unit or column.dtype})"
         raise InputError(f"{where}, {part}", f"has {column.name} = {json.dumps(found)[:40]}", expected)
@@ -125,6 +133,6 @@ def _number(row: Mapping[str, Any], name: str, where: str) -> float:
 
 def _status(row: Mapping[str, Any], where: str) -> Status:
     name = row.get("status", Status.OK.name)
-    if name not in Status.__members__:
+    if not isinstance(name, str) or name not in Status.__members__:
         raise InputError(f"{where}, status", f"is {str(name)[:40]}", ", ".join(Status.__members__))
     return Status[name]
