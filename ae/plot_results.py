@@ -22,9 +22,10 @@ from ae.h2llm.points import ALL, EVALUATORS, EXPERIMENTS, results_of
 from ae.h2llm.ratios import table_of
 from ae.h2llm.table import read_table
 from design.errors import InputError
+from design.metrics import NMP_COSTS
 
 Rows = list[dict[str, Any]]
-DESIGN_COLUMNS = ("model", "latency_s", "energy_j", "area_mm2", "engines", "nmp_channels")
+DESIGN_COLUMNS = ("model", *NMP_COSTS, "engines", "nmp_channels")
 COMPARED = ("Attn-NMP", "Attn-NMP-Split", "FC-NMP", "CC-NMP", "H2-LLM")
 Drawer = Callable[[Rows, Path, str], None]
 

@@ -73,6 +73,8 @@ CYCLES = "cycles"
 RESOURCES = tuple(name for name, metric in METRICS.items() if metric is COUNT)  # what a design takes of a device
 HLS_METRICS = (CYCLES, *RESOURCES)  # what HLS tools report, in the order of tables and models
 NMP_METRICS = ("latency_s", "prefill_s", "decode_s", "energy_j", "area_mm2")  # of a near-memory design, per layer
+NMP_TIMES, NMP_PHYSICS = NMP_METRICS[:3], NMP_METRICS[3:]
+NMP_COSTS = (NMP_METRICS[0], *NMP_PHYSICS)  # what an architect trades against each other
 UTILISATION = "utilisation"  # the largest share that a design takes of any resource
 VALID = "valid_probability"  # that a design counts at all, where an evaluator knows it
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from design.errors import InputError
+from dse.studies.kinds import STUDIES
 
 MODEL_FOLDERS = {"opt": "config/opt-6.7b", "llama": "config/llama3-8b", "palm": "config/palm-8b"}
 BUFFERS = "4,8,16,32,64,128"
@@ -92,6 +93,11 @@ def choice(*names: str) -> Parser:
     return parse
 
 
+def space(where: str, text: str) -> str:
+    """Reads the name of a kind of study."""
+    return choice(*STUDIES)(where, text)
+
+
 def listing(parser: Parser) -> Parser:
     """Reads a comma-separated list without repetitions."""
 
@@ -149,7 +155,7 @@ OPTIONS = (
     Option(
         "space",
         "nmp",
-        choice("nmp", "hls"),
+        space,
         "what is explored: nmp, near-memory devices and dataflows for an LLM layer; hls, loop directives of a C kernel",
     ),
     Option("kernel", "", maybe(plain), "C file with loop directives, #pragma ACCEL or HLS (--space hls)"),
@@ -324,11 +330,6 @@ OPTIONS = (
     Option("nmp-model", "", maybe(plain), "of NMP channels: roofline, buffered or such a file (the same default)"),
     Option("export", "", maybe(listing(choice("csv", "json", "parquet"))), "write all candidates as csv,json,parquet"),
 )
-# Defaults that follow from --space.
-DEFAULTS = {
-    "nmp": {"objectives": "latency_s", "num-generations": "10"},
-    "hls": {"objectives": "cycles,utilisation", "num-generations": "100"},
-}
 OF_HLS = ("train", "evaluate", "predict")  # of loop directives unless --space says otherwise
 BY_NAME = {option.name: option for option in OPTIONS}
 # What may change from sitting to sitting of a run: none of it decides what is found, but how far the run goes.
@@ -370,7 +371,8 @@ def read_settings(given: Mapping[str, tuple[str, str]]) -> Settings:
     """
     kind = given["execution-type"][1] if "execution-type" in given else BY_NAME["execution-type"].default
     space = given["space"][1] if "space" in given else ("hls" if kind in OF_HLS else BY_NAME["space"].default)
-    text = {option.name: option.default or "" for option in OPTIONS} | DEFAULTS.get(space or "", {})
+    text = {option.name: option.default or "" for option in OPTIONS}
+    text |= STUDIES[space].defaults if space in STUDIES else {}
     text |= {"space": space or ""} | {name: said for name, (_, said) in given.items()}
     where = {option.name: option.flag for option in OPTIONS} | {k: v for k, (v, _) in given.items()}
     if "model-shape" not in given:

@@ -1,7 +1,8 @@
 """Which way imports point: `python -m pytest tests/test_layers.py` reads every import of every file.
 
 The packages are floors of a house; a file may import from its own floor and from those below, never in a circle.
-A heavy library lives in one place.
+A heavy library lives in one place. The rooms of a domain are closed: no other file imports its design objects. Folders
+are small, metric names stand in their registry only, and the registry of studies alone decides by the name of a space.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from design.metrics import METRICS
 from tests.cases import ROOT
 
 FLOORS = ("ae", "main", "dse", "evaluators", "cost_model", "frontends", "design")  # the top first
@@ -27,8 +29,10 @@ HOMES: dict[str, tuple[tuple[str, ...], int]] = {
     "sklearn": (("cost_model/surrogates/tables/",), 1000),
     "crepes": (("cost_model/surrogates/conformal/",), 1),
     **dict.fromkeys(("torch", "transformers", "peft"), (("cost_model/", "frontends/"), 1000)),
+    "pytest": (("design/conformance/pytest_suites.py",), 1),
 }
 GROUND_FLOOR = ("design", {"numpy", *sys.stdlib_module_names})
+FOR_TESTS = "design.conformance.pytest_suites"  # of the ground floor, and needs more; only tests import it
 
 
 def sources(root: Path) -> dict[str, Path]:
@@ -81,8 +85,10 @@ def complaints(root: Path) -> list[str]:
                     found.append(f"{where}, which is not there")
                 elif target != module:
                     arrows[module].add(target)
-            elif floor == GROUND_FLOOR[0] and top not in GROUND_FLOOR[1]:
+            elif floor == GROUND_FLOOR[0] and top not in GROUND_FLOOR[1] and (module, top) != (FOR_TESTS, "pytest"):
                 found.append(f"{where}; the ground floor has numpy only")
+            if target == FOR_TESTS:
+                found.append(f"{where}, which is for tests")
             if top == "tests":
                 found.append(f"{where}; nothing needs the tests")
             if top in HOMES:
@@ -142,12 +148,13 @@ def test_help_needs_no_heavy_library() -> None:
 
 
 CLEAN = {
-    "main.py": "import dse.engine\nimport argparse\n",
+    "main.py": "import dse.search.engine\nimport argparse\n",
     "ae/plot.py": "import main\nimport matplotlib.pyplot\n",
     "dse/__init__.py": "",
-    "dse/engine.py": "from evaluators import roofline\n\ndef f():\n    import pymoo.core\n",
+    "dse/search/__init__.py": "",
+    "dse/search/engine.py": "from evaluators import roofline\n\ndef f():\n    import pymoo.core\n",
     "dse/report/__init__.py": "",
-    "dse/report/figure.py": "import matplotlib\nfrom .. import engine\n",
+    "dse/report/figure.py": "import matplotlib\nfrom ..search import engine\n",
     "evaluators/__init__.py": "",
     "evaluators/roofline.py": "from design.core import x\n",
     "evaluators/pool.py": "import ray\nfrom . import roofline\n",
@@ -159,7 +166,10 @@ CLEAN = {
     "design/__init__.py": "",
     "design/core.py": "import json\nimport numpy.typing\nfrom . import other\n",
     "design/other.py": "",
-    "tests/test_x.py": "import pymoo, dse.engine\n",
+    "design/conformance/__init__.py": "",
+    "design/conformance/laws.py": "import design.core\n",
+    "design/conformance/pytest_suites.py": "import pytest\nimport numpy\nfrom design.conformance import laws\n",
+    "tests/test_x.py": "import pymoo, dse.search.engine\n",
 }
 
 
@@ -181,25 +191,32 @@ def test_a_clean_house_is_clean(tmp_path: Path) -> None:
     ("name", "text", "word"),
     [
         ("design/other.py", "import frontends.hf", "which is above it"),
-        ("design/other.py", "def f():\n    from dse import engine", "which is above it"),
+        ("design/other.py", "def f():\n    from dse.search import engine", "which is above it"),
         ("cost_model/lm.py", "from evaluators.roofline import x", "which is above it"),
-        ("evaluators/roofline.py", "if TYPE_CHECKING:\n    import dse.engine", "which is above it"),
-        ("dse/engine.py", "import main", "which is above it"),
+        ("evaluators/roofline.py", "if TYPE_CHECKING:\n    import dse.search.engine", "which is above it"),
+        ("dse/search/engine.py", "import main", "which is above it"),
         ("main.py", "import ae.plot", "which is above it"),
-        ("frontends/hf.py", "import importlib\nimportlib.import_module('dse.engine')", "which is above it"),
-        ("frontends/hf.py", "__import__('dse.engine')", "which is above it"),
+        ("frontends/hf.py", "import importlib\nimportlib.import_module('dse.search.engine')", "which is above it"),
+        ("frontends/hf.py", "__import__('dse.search.engine')", "which is above it"),
         ("main.py", "import dse.absent", "which is not there"),
         ("main.py", "import tests.test_x", "nothing needs the tests"),
         ("design/other.py", "import pandas", "the ground floor has numpy only"),
+        ("design/other.py", "import pytest", "the ground floor has numpy only"),
+        ("design/conformance/laws.py", "import pytest", "the ground floor has numpy only"),
+        ("design/conformance/pytest_suites.py", "import pytest\nimport pandas", "the ground floor has numpy only"),
+        ("design/conformance/laws.py", "from design.conformance import pytest_suites", "which is for tests"),
+        ("dse/search/engine.py", "from design.conformance.pytest_suites import x", "which is for tests"),
+        ("dse/search/engine.py", "import pytest", "whose home is design/conformance/pytest_suites.py"),
+        ("dse/search/engine.py", "import design.conformance.laws", ""),
         ("design/other.py", "from .core import x", "is a circle"),
         ("design/other.py", "from design import core", "is a circle"),
         ("evaluators/roofline.py", "def f():\n    from evaluators.pool import x", "is a circle"),
         ("evaluators/__init__.py", "from .roofline import x\n", ""),
         ("evaluators/roofline.py", "from evaluators import name", ""),
-        ("dse/archive.py", "def f():\n    from pymoo.core import x", "whose home is dse/engine.py"),
-        ("ae/plot.py", "import pymoo", "whose home is dse/engine.py"),
+        ("dse/archive.py", "def f():\n    from pymoo.core import x", "whose home is dse/search/engine.py"),
+        ("ae/plot.py", "import pymoo", "whose home is dse/search/engine.py"),
         ("evaluators/other.py", "import ray", "one file is its home"),
-        ("dse/engine.py", "import ray", "whose home is evaluators/"),
+        ("dse/search/engine.py", "import ray", "whose home is evaluators/"),
         ("evaluators/pool.py", "import torch", "whose home is cost_model/ or frontends/"),
         ("frontends/more.py", "import peft", "one export file may"),
         ("frontends/more.py", "from onnx import x", "one file is its home"),
@@ -219,3 +236,98 @@ def test_a_circle_through_three_files(tmp_path: Path) -> None:
     """Longer circles are found too, and named."""
     changes = {"dse/a.py": "import dse.b", "dse/b.py": "from dse import c", "dse/c.py": "from .a import x"}
     assert complaints(house(tmp_path, changes)) == ["dse.a -> dse.b -> dse.c -> dse.a is a circle"]
+
+
+DOMAINS = ("nmp", "hls")  # rooms by the name of a space
+# Data sets that ship with a domain's experiments are read where they are run.
+AT_HOME_TOO = {"hls": ("ae/loop/",), "nmp": ("ae/h2llm/",)}
+MOST_FILES = 15  # Python files of a folder
+DSE_CHILDREN, DSE_PAIRS = 11, 35  # folders and files directly in dse/, and pairs of them of which one imports the other
+
+
+def domain_leaks(root: Path) -> list[str]:
+    """Every file outside a domain's rooms that imports the domain's design objects."""
+    known, found = sources(root), []
+    for module, path in known.items():
+        parts, place = module.split("."), path.relative_to(root).as_posix()
+        for line, target in imports(module, path, known):
+            for domain in DOMAINS:
+                own = domain in parts or parts[0] == "frontends" or place.startswith(AT_HOME_TOO[domain])
+                if target.startswith(f"design.{domain}") and not own:
+                    found.append(f"{place}:{line} imports {target}, which only rooms of {domain} may")
+    return found
+
+
+def test_rooms_of_a_domain_are_closed(tmp_path: Path) -> None:
+    """Nothing outside a domain's rooms sees it; a leak is seen."""
+    assert not domain_leaks(ROOT)
+    leaky = {"design/hls/__init__.py": "", "evaluators/roofline.py": "import design.hls\n"}
+    assert "which only rooms of hls may" in domain_leaks(house(tmp_path, leaky))[0]
+
+
+def pairs_in(root: Path, package: str) -> set[tuple[str, str]]:
+    """Pairs of what stands directly in a package, of which the first imports the second."""
+    known = sources(root)
+    found = set()
+    for module, path in known.items():
+        if module.startswith(f"{package}."):
+            for _, target in imports(module, path, known):
+                if target.startswith(f"{package}.") and target in known:
+                    found.add((module.split(".")[1], target.split(".")[1]))
+    return {pair for pair in found if pair[0] != pair[1]}
+
+
+def test_dse_has_few_rooms_with_few_doors() -> None:
+    """A reader keeps the map of `dse/` in mind."""
+    children = [path for path in (ROOT / "dse").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    assert len(children) <= DSE_CHILDREN, sorted(path.name for path in children)
+    pairs = pairs_in(ROOT, "dse")
+    assert 10 < len(pairs) <= DSE_PAIRS, sorted(pairs)
+
+
+def test_folders_are_small() -> None:
+    """No room holds more than can be taken in at a glance; the tests' rooms neither."""
+    folders = {path.parent for path in sources(ROOT).values()} | {
+        path.parent for path in (ROOT / "tests").rglob("*.py")
+    }
+    counts = {folder.relative_to(ROOT).as_posix(): len(list(folder.glob("*.py"))) for folder in folders}
+    assert not {folder: count for folder, count in counts.items() if count > MOST_FILES}
+
+
+def metric_lists(path: Path) -> list[int]:
+    """Lines of a file on which a tuple, list or set names two metrics or more."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+            words = [word.value for word in node.elts if isinstance(word, ast.Constant)]
+            if sum(isinstance(word, str) and word in METRICS for word in words) > 1:
+                found.append(node.lineno)
+    return found
+
+
+def test_metric_names_stand_in_the_registry(tmp_path: Path) -> None:
+    """Columns, floors and targets follow from design/metrics.py: no second list of metrics can contradict it."""
+    files = {path.relative_to(ROOT).as_posix(): path for path in sources(ROOT).values()}
+    lists = {name: lines for name, path in files.items() if (lines := metric_lists(path))}
+    assert set(lists) == {"design/metrics.py"}, lists
+    (tmp_path / "x.py").write_text("NAMES = ('cycles', 'lut')\n")
+    assert metric_lists(tmp_path / "x.py") == [1]
+
+
+def space_checks(path: Path) -> list[int]:
+    """Lines of a file that compare a space with the name of one."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Compare):
+            words = {word.value for word in ast.walk(node) if isinstance(word, ast.Constant)}
+            if words & set(DOMAINS) and "space" in ast.unparse(node):
+                found.append(node.lineno)
+    return found
+
+
+def test_only_the_registry_knows_spaces_by_name(tmp_path: Path) -> None:
+    """What depends on the kind of design is the study's own."""
+    found = {str(path): lines for path in sources(ROOT).values() if (lines := space_checks(path))}
+    assert not found
+    (tmp_path / "x.py").write_text("if settings['space'] == 'hls':\n    pass\n")
+    assert space_checks(tmp_path / "x.py") == [1]

@@ -11,12 +11,13 @@ from typing import Any
 
 from ae.h2llm.points import Point
 from design.errors import InputError
+from design.metrics import NMP_COSTS
 from dse.options import BUFFERS
 from dse.records.directory import write_whole
 from dse.run.run import Run
 from dse.studies.registry import study_of
 
-OBJECTIVES = ("latency_s", "energy_j", "area_mm2")
+OBJECTIVES = NMP_COSTS
 WORKLOAD = ("sg", 4)  # data set and batch size
 GENERATIONS, POPULATION, PARENTS = 100, 1_000, 500
 PARAMETERS = ("nmp_channels", "engines", "input_kb", "weight_kb", "output_kb")

@@ -12,6 +12,7 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullForma
 from ae.h2llm.architecture import PARAMETERS, shared
 from ae.h2llm.figures import WIDTH
 from ae.h2llm.points import MODELS
+from design.metrics import NMP_COSTS
 from dse.report.pictures.looks import looks_of
 from dse.report.pictures.style import INK, ON_BAR, bare, new_figure, save
 
@@ -37,7 +38,7 @@ def front_picture(designs: Sequence[Mapping[str, Any]], folder: Path, name: str)
         least = min(design["energy_j"] for design in designs if design["model"] == model)
         for count in channels:
             some = [d for d in designs if d["model"] == model and d["nmp_channels"] == count]
-            x, y = ([design[metric] for design in some] for metric in ("latency_s", "area_mm2"))
+            x, y = ([design[metric] for design in some] for metric in NMP_COSTS[::2])
             size = 8 * np.array([design["energy_j"] for design in some]) / least
             look = looks[str(count)]
             style = {"color": look.colour, "marker": look.mark, "linewidth": 0, "alpha": 0.6}

@@ -10,16 +10,10 @@ from numpy.typing import NDArray
 
 from design.core import Bools, Evaluation, Floats, Status
 from design.hls.design import Device
-from design.metrics import CYCLES, RESOURCES, UTILISATION
+from design.metrics import CYCLES, HLS_METRICS, RESOURCES, UTILISATION, metric_unit
 
 UNITS: Mapping[str, str] = {
-    "cycles": "cycles",
-    "lut": "LUTs",
-    "ff": "FFs",
-    "dsp": "DSPs",
-    "bram": "BRAMs",
-    **{f"{name}_share": "of the device" for name in RESOURCES},
-    UTILISATION: "of the device",
+    name: metric_unit(name) for name in (*HLS_METRICS, *(f"{name}_share" for name in RESOURCES), UTILISATION)
 }
 NO_CYCLES = "the tool gave no cycles"
 NOT_VALID = "the tool calls it not valid"

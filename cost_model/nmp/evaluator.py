@@ -18,7 +18,7 @@ from cost_model.nmp.operators.base import OperatorCost, OperatorModel
 from cost_model.nmp.prefill_gemms import PrefillRows
 from design.contracts import AtOnce
 from design.core import Batch, Bools, Evaluation, Floats, Ints, Status
-from design.metrics import METRICS
+from design.metrics import METRICS, NMP_TIMES
 from design.nmp.design import DATAFLOW
 from design.nmp.device import Device, Platform
 from design.nmp.workload import Workload
@@ -52,7 +52,7 @@ class NmpEvaluator(AtOnce):
         self.npu, self.nmp = npu, nmp
         self.decode, self.prefill = DecodeRows(workload, nodes), PrefillRows(workload)
         self.version = f"1({npu.name}/{npu.version},{nmp.name}/{nmp.version})"
-        names = ["latency_s", "prefill_s", "decode_s"] + ["energy_j"] * self._knows_energy()
+        names = [*NMP_TIMES] + ["energy_j"] * self._knows_energy()
         self.metrics: Mapping[str, str] = {name: METRICS[name].unit for name in names}
 
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from design.core import Ints
+from design.metrics import HLS_METRICS
 
 PAD, WORD = "<pad>", "<word>"
 INDENT, NEWLINE = "  ", "\n"
@@ -22,7 +23,8 @@ OPERATIONS = ("add", "mul", "div", "mod", "sqrt", "pow", "call", "compare", "log
 WORDS = (
     *("array", "scalar", "argument", "local", "constant", "loop", "triangular", "unknown", "recurrence", "reduction"),
     *("used", "guards", "pipeline", "tile", "parallel", "off", "coarse", "flatten", "x", "estimate", "code", "answer"),
-    *("cycles", "lut", "ff", "dsp", "bram", "valid", "power", "area", "yes", "no", "v18", "v20"),
+    *HLS_METRICS,
+    *("valid", "power", "area", "yes", "no", "v18", "v20"),
     *("if", "while", "switch", "return", "int", "char", "short", "long", "float", "double", "unsigned", "signed"),
 )
 ANSWERS = ("zero", "<end>", *(f"E{power}" for power in range(16)))  # of number codecs, beside digits and signs

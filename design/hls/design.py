@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -78,10 +79,12 @@ def hls_schema(kernel: Kernel, target: Target) -> Schema:
     context = f"{kernel.digest}\n{target.tool}\n{target.device.name}"
     kinds = {p.name: p.kind for p in kernel.parameters}
 
-    def render(batch: Batch, row: int) -> str:
-        return " ".join(f"{n}={_word(kinds[n], int(v[row]), PRINTED_WORDS)}" for n, v in batch.columns.items())
+    return Schema(SCHEMA, columns, context, partial(_render, kinds))
 
-    return Schema(SCHEMA, columns, context, render)
+
+def _render(kinds: Mapping[str, str], batch: Batch, row: int) -> str:
+    """Text of a design. Of the module, so that a schema can be pickled: workers get designs and evaluators so."""
+    return " ".join(f"{n}={_word(kinds[n], int(v[row]), PRINTED_WORDS)}" for n, v in batch.columns.items())
 
 
 def _word(kind: str, value: int, words: Sequence[str]) -> str:

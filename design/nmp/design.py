@@ -8,6 +8,8 @@ may use the normal channels, which are one unit and feed the NPU.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from design.core import Batch, Column, Ints, Schema
@@ -40,10 +42,12 @@ def nmp_schema(workload: Workload, platform: Platform) -> Schema:
     width = len(workload.operators)
     columns = HARDWARE + tuple(Column(name, unit, dtype, width) for name, unit, dtype in DATAFLOW)
 
-    def render(batch: Batch, row: int) -> str:
-        return _text(batch, row, workload, platform)
-
-    return Schema("nmp", columns, context=f"{workload!r}\n{platform!r}", render=render)
+    return Schema(
+        "nmp",
+        columns,
+        context=f"{workload!r}\n{platform!r}",
+        render=partial(_text, workload=workload, platform=platform),
+    )
 
 
 def _text(batch: Batch, row: int, workload: Workload, platform: Platform) -> str:

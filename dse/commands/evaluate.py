@@ -23,7 +23,7 @@ from design.core import Floats
 from design.errors import InputError
 from dse.options import Settings
 from dse.records.directory import make_folder, write_whole
-from dse.report.scores import print_scores
+from dse.report.scores.table import print_scores
 from dse.studies.learning import Judged
 from dse.studies.registry import learning_of
 from dse.studies.surrogates import SURROGATES
@@ -58,7 +58,7 @@ def evaluate_as(settings: Settings, out: Path) -> int:
     except OSError as error:
         raise InputError(str(error.filename), f"cannot be written ({error.strerror})", "a writable directory") from None
     if settings["report"] != "none":
-        from dse.report.score_pictures import draw_scores  # imports matplotlib
+        from dse.report.scores.pictures import draw_scores  # imports matplotlib
 
         draw_agreement(judged, surrogate, seed, out)
         draw_scores(result, headings, out)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dse.options import Settings
-from dse.studies.registry import STUDIES, function_of
+from dse.studies.kinds import STUDIES
+from dse.studies.registry import function_of
 
 
 def parse_as(settings: Settings) -> int:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from design.errors import InputError
 from dse.options import Settings
-from dse.studies.registry import STUDIES, function_of
+from dse.studies.kinds import STUDIES
+from dse.studies.registry import function_of
 
 
 def sweep_as(given: Mapping[str, tuple[str, str]], settings: Settings, folder: Path) -> int:

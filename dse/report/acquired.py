@@ -25,8 +25,8 @@ def acquired_words(found: Acquired) -> list[str]:
         if prospective.error is not None:
             held, stated = prospective.held
             words.append(
-                f"Labels of {metric} before they were known: median error {prospective.error:.1%}, {held} of {stated} in "
-                f"their {LEVEL:.0%} intervals."
+                f"Labels of {metric} before they were known: median error {prospective.error:.1%}, "
+                f"{held} of {stated} in their {LEVEL:.0%} intervals."
             )
     if found.expected:
         count = len(found.expected)

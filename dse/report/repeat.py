@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from dse.options import DEFAULTS, MODEL_FOLDERS, OPTIONS
+from dse.options import MODEL_FOLDERS, OPTIONS
+from dse.studies.kinds import STUDIES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE_S = 5.0
@@ -18,7 +19,7 @@ def command(settings: Mapping[str, str]) -> str:
     """The shortest command line that gives these settings, from their text as `Settings.text` has it."""
     words = ["python", "main.py"]
     follows = {"model-shape": f"{MODEL_FOLDERS.get(settings.get('model-type', ''), MODEL_FOLDERS['opt'])}/shape.json"}
-    follows |= DEFAULTS.get(settings.get("space", ""), DEFAULTS["nmp"])
+    follows |= STUDIES.get(settings.get("space", ""), STUDIES["nmp"]).defaults
     follows["parser-output-dir"] = str(Path(settings.get("model-shape", "")).parent)
     for option in OPTIONS:
         text = settings.get(option.name, "")

@@ -1,41 +1,17 @@
-"""The kinds of studies, by the name of their space: the one place that knows which there are. A study is imported when
-it is asked for."""
+"""From the settings to the study that they state, and what it lends to commands. A study is imported when it is asked
+for; `kinds.py` says which there are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from design.errors import InputError
 from dse.options import Settings
+from dse.studies.kinds import STUDIES
 from dse.studies.learning import Learning
 from dse.studies.study import Study
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Where the functions of a kind of study are, as MODULE:FUNCTION; each takes the settings. "" where there is
-    none."""
-
-    study: str
-    learning: str = ""
-    parse: str = ""
-    sweep: str = ""
-
-
-STUDIES: dict[str, Kind] = {
-    "nmp": Kind(
-        study="dse.studies.nmp.study:near_memory",
-        learning="dse.studies.nmp.learning:near_memory_learning",
-        parse="dse.studies.nmp.models.parse:parse_as",
-        sweep="dse.studies.nmp.sweep:sweep_as",
-    ),
-    "hls": Kind(
-        study="dse.studies.hls.study:loop_directives",
-        learning="dse.studies.hls.learning:loop_directives_learning",
-    ),
-}
 
 
 def study_of(settings: Settings) -> Study:
@@ -45,8 +21,12 @@ def study_of(settings: Settings) -> Study:
 
 
 def learning_of(settings: Settings) -> Learning:
-    """What `evaluate`, `train` and `predict` need of the study that the settings name."""
-    found: Learning = function_of(STUDIES[settings["space"]].learning)(settings)
+    """What `evaluate`, `train` and `predict` need of the study that the settings name. Raises InputError where there is
+    no such thing, or the settings are unusable."""
+    if not (place := STUDIES[settings["space"]].learning):
+        what = f"{settings['execution-type']} with --space {settings['space']}"
+        raise InputError("--execution-type", what, "a space whose designs can be learned")
+    found: Learning = function_of(place)(settings)
     return found
 
 

@@ -92,6 +92,7 @@ class Study:
     tools_only: bool = False  # whether all that takes long runs in tools' own processes, which need no Ray
     template: str | None = None  # of the report's sections beyond front and convergence, below `studies/`
     labels: str = LABELS  # the file of acquired labels in a run's directory
+    labels_for: str = "--truth recorded --data"  # which takes that file
 
     def search(self, algorithm: str, candidates: int, facts: MutableMapping[str, Any]) -> Search:
         """A search of at most so many candidates; `facts` outlive a run that is cut short. Raises InputError for an

@@ -15,6 +15,8 @@ from cost_model.hls.rows import UTILISATION
 from cost_model.hls.store import read_fitted
 from cost_model.surrogates.lm.examples import Prompter
 from cost_model.surrogates.lm.surrogate import LmPredictor
+from design.conformance.answers import assert_same
+from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
 from design.contracts import Evaluator
 from design.core import Batch, Evaluation, Floats
 from design.hls.design import FLATTEN, TARGETS
@@ -22,9 +24,8 @@ from design.metrics import target as y_of
 from evaluators.cascade import Cascade, CascadePredictor, fitting
 from tests.cost_model.surrogates.lm.small import untrained
 from tests.cost_model.surrogates.test_lm import KERNEL, TARGET, batch_of
-from tests.evaluators.conformance import assert_same, check_evaluator, check_other_process, check_spoiled
 
-SPEAKERS = ("lm", "estimate")
+SOURCES = ("lm", "estimate")
 LM = LmPredictor(untrained())  # what it reads of a program is remembered
 INF = float("inf")
 
@@ -69,14 +70,14 @@ def make_adapted() -> tuple[Evaluator, Batch]:
 
 @pytest.mark.parametrize("factory", [make, make_adapted])
 def test_conformance(factory: Any) -> None:
-    check_evaluator(*factory(), speakers=SPEAKERS)
+    check_evaluator(*factory(), sources=SOURCES, pickled=False)  # it holds what it learned as functions
 
 
 def test_conformance_of_the_estimate_alone() -> None:
     """Where there is no model, with labels and without."""
     for labels in (None, labels_of(20, True)):
         found = CascadePredictor(None, EstimatePredictor()).fitted(KERNEL, TARGET, labels, 1)
-        check_evaluator(found, batch_of(12), speakers=SPEAKERS)
+        check_evaluator(found, batch_of(12), sources=SOURCES, pickled=False)
 
 
 def test_the_same_in_another_process() -> None:
@@ -88,7 +89,7 @@ def test_the_same_in_another_process() -> None:
 def test_spoiled(factory: Any, spoiled: dict[str, int]) -> None:
     """Values that no directive has are FAILED rows, and disturb no other row."""
     evaluator, batch = factory()
-    check_spoiled(evaluator, batch.take(slice(0, 6)), spoiled, SPEAKERS)
+    check_spoiled(evaluator, batch.take(slice(0, 6)), spoiled, sources=SOURCES)
 
 
 def expected(answer: Evaluation) -> Floats:

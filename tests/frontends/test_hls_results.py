@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from design.contracts import Dataset
 from design.errors import InputError
 from design.hls.design import TARGETS, points_of
+from design.hls.task import hls_task_of
+from design.metrics import RESOURCES
 from frontends.hls_results import files as hls_files
-from frontends.hls_results.tables import KernelTable, read_results, result_names
+from frontends.hls_results.tables import read_results, result_names
 from tests.cases_hls import DOT, dot_designs, entry, key_of, packed, scale_designs, usual, write_data
 
 POINT = {"PIPE": "", "PARA": 4}
+METRICS = ("cycles", *RESOURCES, *(f"{name}_share" for name in RESOURCES))
 
 
 def dot_data(folder: Path, designs: Any) -> Path:
@@ -33,17 +37,16 @@ def refused(path: Path, tool: str = "v18", names: list[str] | None = None) -> st
     return str(error.value)
 
 
-def same(left: list[KernelTable], right: list[KernelTable]) -> None:
+def same(left: list[Dataset], right: list[Dataset]) -> None:
     """Two readings agree in all but where they were read."""
-    assert [(t.name, t.target, t.kernel.digest) for t in left] == [(t.name, t.target, t.kernel.digest) for t in right]
+    tasks = [[hls_task_of(table) for table in side] for side in (left, right)]
+    assert [(t.name, t.target, t.digest) for t in tasks[0]] == [(t.name, t.target, t.digest) for t in tasks[1]]
     for one, other in zip(left, right, strict=True):
         for name, column in one.batch.columns.items():
             np.testing.assert_array_equal(column, other.batch.columns[name])
-        np.testing.assert_array_equal(one.cycles, other.cycles)
-        np.testing.assert_array_equal(one.valid, other.valid)
-        for name in one.counts:
-            np.testing.assert_array_equal(one.counts[name], other.counts[name])
-            np.testing.assert_array_equal(one.shares[name], other.shares[name])
+        np.testing.assert_array_equal(one.feasible, other.feasible)
+        for name in METRICS:
+            np.testing.assert_array_equal(one.evaluation.metrics[name], other.evaluation.metrics[name])
 
 
 def test_what_is_read(tmp_path: Path) -> None:
@@ -51,36 +54,37 @@ def test_what_is_read(tmp_path: Path) -> None:
     path = usual(tmp_path)
     assert result_names(path) == {"v18": ("dot", "scale", "scale-large", "twice"), "v20": ("scale", "twice")}
     tables = read_results(path, "v18")
-    assert [(t.name, t.family, len(t)) for t in tables] == [
+    assert [(t.task.name, t.task.family, len(t)) for t in tables] == [
         ("dot", "dot", 27),
         ("scale", "scale", 90),
         ("scale-large", "scale", 90),
         ("twice", "twice", 90),
     ]
     table, said = tables[1], list(scale_designs().values())
-    assert table.target == TARGETS["v18"]
-    assert points_of(table.kernel, table.batch) == [design["point"] for design in said]
-    assert table.cycles.tolist()[0] == said[0]["perf"]
+    task, cycles = hls_task_of(table), table.metric("cycles")
+    assert task.target == TARGETS["v18"]
+    assert points_of(task.kernel, table.batch) == [design["point"] for design in said]
+    assert cycles.tolist()[0] == said[0]["perf"]
     failed = np.array([design["perf"] == 0 for design in said])
     assert failed.sum() == 18
-    np.testing.assert_array_equal(np.isnan(table.cycles), failed)
-    np.testing.assert_array_equal(np.isnan(table.counts["lut"]), failed)
+    np.testing.assert_array_equal(np.isnan(cycles), failed)
+    np.testing.assert_array_equal(np.isnan(table.metric("lut")), failed)
     for name in ("lut", "ff", "dsp", "bram"):
         expected = [design["res_util"][f"total-{name.upper()}"] for design in said if design["perf"]]
-        assert table.counts[name][~failed].tolist() == expected
+        assert table.metric(name)[~failed].tolist() == expected
         expected = [design["res_util"][f"util-{name.upper()}"] for design in said if design["perf"]]
-        assert table.shares[name][~failed].tolist() == expected
-    assert table.valid.tolist() == [design["valid"] for design in said]
-    assert not table.valid[table.batch.columns["U0"] == 64].any()
+        assert table.metric(f"{name}_share")[~failed].tolist() == expected
+    assert table.feasible.tolist() == [design["valid"] for design in said]
+    assert not table.feasible[table.batch.columns["U0"] == 64].any()
     some = table.take(np.array([5, 2]))
-    assert some.cycles.tolist() == [table.cycles[5], table.cycles[2]] and some.name == "scale"
+    assert some.metric("cycles").tolist() == [cycles[5], cycles[2]] and some.task.name == "scale"
     assert some.batch.columns["U1"].tolist() == [said[5]["point"]["U1"], said[2]["point"]["U1"]]
 
 
 def test_resources_without_cycles_are_kept(tmp_path: Path) -> None:
     """A design that has resources and no cycles, even one that counts as valid."""
     table = read_results(dot_data(tmp_path, {"a": entry(POINT, 0.0, True, LUT=77.0)}), "v18")[0]
-    assert np.isnan(table.cycles[0]) and table.counts["lut"][0] == 77 and table.valid[0]
+    assert np.isnan(table.metric("cycles")[0]) and table.metric("lut")[0] == 77 and table.feasible[0]
 
 
 def test_folder_and_archive_are_equal(tmp_path: Path) -> None:
@@ -152,7 +156,7 @@ def test_contradictory_labels(tmp_path: Path) -> None:
     """The same design under two keys: once where the answers agree, refused where any differs."""
     keys = ("PIPE-NA.PARA-4", "PARA-4.PIPE-NA")
     agree = dict.fromkeys(keys, entry(POINT, 50.0))
-    assert read_results(dot_data(tmp_path / "agree", agree), "v18")[0].cycles.tolist() == [50.0]
+    assert read_results(dot_data(tmp_path / "agree", agree), "v18")[0].metric("cycles").tolist() == [50.0]
     for number, other in enumerate((entry(POINT, 51.0), entry(POINT, 50.0, False), entry(POINT, 50.0, FF=1.0))):
         line = refused(dot_data(tmp_path / str(number), {keys[0]: entry(POINT, 50.0), keys[1]: other}))
         assert all(key in line for key in keys) and "different answers" in line
@@ -216,4 +220,4 @@ def test_a_key_that_is_only_a_name(tmp_path: Path) -> None:
     """Keys of another form do not matter; those that name a parameter too few are of another form."""
     designs = {"first": entry(POINT, 9.0), "PIPE-off": entry({"PIPE": "", "PARA": 2}, 8.0)}
     designs[key_of({"PIPE": "off", "PARA": 1})] = entry({"PIPE": "off", "PARA": 1}, 7.0)
-    assert read_results(dot_data(tmp_path, designs), "v18")[0].cycles.tolist() == [9.0, 8.0, 7.0]
+    assert read_results(dot_data(tmp_path, designs), "v18")[0].metric("cycles").tolist() == [9.0, 8.0, 7.0]

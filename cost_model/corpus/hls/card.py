@@ -81,7 +81,7 @@ def _count(corpus: Corpus, fidelity: str) -> str:
 def _bought(corpus: Corpus) -> list[str]:
     """A line a file of labels that were bought and do not come from the source; nothing where there are none."""
     records = [record for record in corpus.records if record.provenance.sources]
-    return ["", "CachedTruth labels, which are not of the source above"] * bool(records) + [
+    return ["", "Acquired labels, which are not of the source above"] * bool(records) + [
         f"  {r.provenance.where}: {len(r)} designs of {r.task.name} ({_tool(r)}), said by "
         f"{', '.join(r.provenance.sources)}"
         for r in records

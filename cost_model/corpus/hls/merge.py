@@ -1,4 +1,4 @@
-"""CachedTruth labels beside a data set's: one name for one kernel, and one answer for one design."""
+"""Acquired labels beside a data set's: one name for one kernel, and one answer for one design."""
 
 from __future__ import annotations
 

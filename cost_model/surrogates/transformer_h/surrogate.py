@@ -12,7 +12,6 @@ from cost_model.views.plain import PlainView
 from design.contracts import Dataset, Evaluator, Task, TrainingSet
 from design.core import Batch, Floats
 from design.errors import InputError
-from design.hls.task import hls_task
 from design.metrics import HLS_METRICS, VALID, target_table, values_of
 
 if TYPE_CHECKING:  # torch is loaded by whoever has a trained model
@@ -46,7 +45,7 @@ class TransformerHSurrogate:
         """See `Surrogate`. Labels without cycles or resources teach nothing, and none teaches what is valid."""
         from cost_model.surrogates.tables.correction import Correction, learn
 
-        model, view = self._trained.of(hls_task(task)), self._view
+        model, view = self._trained.of(task), self._view
         correction = Correction(np.zeros(len(task.metrics)))
         if labels is not None:
             truth = target_table({metric: labels.metric(metric) for metric in task.metrics}, task.metrics)

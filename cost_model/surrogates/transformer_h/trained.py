@@ -18,10 +18,9 @@ from torch import Tensor
 
 from cost_model.surrogates.transformer_h.model import Memory, TransformerH
 from cost_model.surrogates.transformer_h.training import Learned, one_thread
-from cost_model.views.hls.matrices import kernel_tokens
-from cost_model.views.hls.matrix_input import design_input, design_matrices, kernel_input
+from cost_model.views.hls.matrix_input import design_input, design_matrices, kernel_input, kernel_matrices
+from design.contracts import Task
 from design.core import Floats, Ints
-from design.hls.task import HlsTask
 
 BATCH = 32  # designs that are worked out at once
 DIGITS = 6  # of an output that are kept, after the point
@@ -57,7 +56,7 @@ class Trained:
     card: Card
     digest: str = field(default="", compare=False)
 
-    def of(self, task: HlsTask) -> KernelModel:
+    def of(self, task: Task) -> KernelModel:
         """To ask for designs of a kernel, which is encoded once."""
         return KernelModel(self.members, task)
 
@@ -65,9 +64,9 @@ class Trained:
 class KernelModel:
     """The models of a `Trained` with a kernel in mind."""
 
-    def __init__(self, members: Sequence[Learned], task: HlsTask) -> None:
+    def __init__(self, members: Sequence[Learned], task: Task) -> None:
         self.task, self.metrics = task, members[0].outputs.metrics
-        self._tokens = kernel_tokens(task.kernel)
+        self._tokens = kernel_matrices(task)
         with one_thread(), torch.inference_mode():
             self._members = [_Member(member, _exact(member.model), self._encoded(member)) for member in members]
 
@@ -82,7 +81,7 @@ class KernelModel:
         found = []
         with one_thread(), torch.inference_mode():
             for one in self._members:
-                told = design_input(self._tokens, tokens, self.task.target, one.learned.scaling)
+                told = design_input(self._tokens, tokens, one.learned.scaling)
                 raw = np.round(_asked(one, told.loops, told.places, told.tool, told.estimate), DIGITS)
                 y = one.learned.outputs.targets(told.start, raw[:, :-1])
                 valid = 1 / (1 + np.exp(-raw[:, -1] - told.chance))

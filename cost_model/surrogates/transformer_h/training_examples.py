@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_model.views.hls.matrices import WIDTHS, KernelTokens, kernel_tokens
+from cost_model.views.hls.matrices import WIDTHS, KernelTokens
 from cost_model.views.hls.matrix_input import (
     BLOCKS,
     DIRECTIVES,
@@ -19,13 +19,12 @@ from cost_model.views.hls.matrix_input import (
     design_input,
     design_matrices,
     kernel_input,
+    kernel_matrices,
     scaling_of,
 )
 from design.contracts import Dataset
 from design.core import Bools, Floats, Rows
 from design.errors import InputError
-from design.hls.design import Target
-from design.hls.task import hls_task_of
 from design.metrics import HLS_METRICS, target_table
 
 MOST = 200  # designs of a table that scaling looks at
@@ -38,7 +37,6 @@ class TrainingTable:
     name: str
     family: str
     digest: str
-    target: Target
     kernel: KernelTokens
     designs: DesignTokens
     y: Floats
@@ -98,11 +96,11 @@ def lessons_of(tables: Sequence[Dataset], progress: Callable[[str], None] = lamb
     found = []
     for table in tables:
         if len(table):
-            task = hls_task_of(table)
-            progress(f"reading {task.name} of {task.target.tool}: {len(table)} designs")
+            task = table.task
+            progress(f"reading {task.name} ({table.provenance.where}): {len(table)} designs")
             y = target_table({name: table.metric(name) for name in HLS_METRICS}, HLS_METRICS)
             designs = design_matrices(task, table.batch.columns)
-            one = (task.name, task.family, task.digest, task.target, kernel_tokens(task.kernel), designs, y)
+            one = (task.name, task.family, task.digest, kernel_matrices(task), designs, y)
             found.append(TrainingTable(*one, table.feasible))
     if not any(np.isfinite(lesson.y[:, 0]).any() for lesson in found):
         raise InputError("training data", "holds no design with cycles", "results of some kernels to learn from")
@@ -142,7 +140,7 @@ def scaled(lesson: TrainingTable, scaling: Scaling, outputs: Outputs) -> Scaled:
     """A lesson with everything in units of the model."""
     return Scaled(
         kernel_input(lesson.kernel, scaling),
-        design_input(lesson.kernel, lesson.designs, lesson.target, scaling),
+        design_input(lesson.kernel, lesson.designs, scaling),
         outputs.outputs(lesson.designs.start, lesson.y),
         lesson.valid,
         lesson.known,

@@ -14,13 +14,14 @@ import numpy as np
 
 from cost_model.hls.estimator import Estimator, valid_probability
 from cost_model.hls.store import Fitted, read_fitted
-from cost_model.views.hls.matrices import KINDS, LOOP, WIDTHS, KernelTokens
+from cost_model.views.hls.matrices import KINDS, LOOP, WIDTHS, KernelTokens, kernel_tokens
 from cost_model.views.hls.nest_features import unrolled
+from design.contracts import Task
 from design.core import Floats, Ints
-from design.hls.design import COARSE, FLATTEN, OFF, TARGETS, Target
+from design.hls.design import COARSE, FLATTEN, OFF, TARGETS
 from design.hls.directives import canonical
 from design.hls.loop_nest import PARALLEL, PIPELINE, TILE, Kernel
-from design.hls.task import HlsTask
+from design.hls.task import HlsTask, hls_task
 from design.metrics import HLS_METRICS, RESOURCES, target_table
 
 PLACES = 16  # loops that are told apart by their number; those beyond share the last
@@ -36,10 +37,11 @@ FARTHEST = 4.0  # standard deviations that a normalised value may be away: what 
 
 @dataclass(frozen=True)
 class DesignTokens:
-    """n designs of a kernel. `directives` (n, loops, width) of the loops with directives, whose numbers are `loops`;
-    `estimate` (n, width) in log2; `start` (n, metrics) the estimate as targets, and `chance` (n,) the logit of what it
-    gives for a valid design."""
+    """n designs of a kernel for a `tool`, one of TOOLS. `directives` (n, loops, width) of the loops with directives,
+    whose numbers are `loops`; `estimate` (n, width) in log2; `start` (n, metrics) the estimate as targets, and `chance`
+    (n,) the logit of what it gives for a valid design."""
 
+    tool: str
     loops: Ints
     directives: Floats
     estimate: Floats
@@ -102,14 +104,14 @@ def kernel_input(tokens: KernelTokens, scaling: Scaling) -> KernelInput:
     return KernelInput(np.concatenate(pieces), np.minimum(places, PLACES))
 
 
-def design_input(kernel: KernelTokens, designs: DesignTokens, target: Target, scaling: Scaling) -> DesignInput:
+def design_input(kernel: KernelTokens, designs: DesignTokens, scaling: Scaling) -> DesignInput:
     """A loop's directives are shown beside its row of A."""
     told = scaling.apply(DIRECTIVES, designs.directives)
     domain = np.broadcast_to(scaling.apply(LOOP, kernel.rows[LOOP][designs.loops]), (*told.shape[:2], WIDTHS[LOOP]))
     return DesignInput(
         np.concatenate([domain, told], axis=2),
         np.minimum(designs.loops + 1, PLACES),
-        np.array([tool == target.tool for tool in TOOLS], dtype=np.float64),
+        np.array([tool == designs.tool for tool in TOOLS], dtype=np.float64),
         scaling.apply(ESTIMATE, designs.estimate),
         designs.start,
         designs.chance,
@@ -126,11 +128,16 @@ def estimator_of(task: HlsTask) -> Estimator:
     return Estimator(task.kernel, _constants(task.target.tool).constants_of(task.digest))
 
 
-def design_matrices(task: HlsTask, columns: Mapping[str, Ints]) -> DesignTokens:
+def kernel_matrices(task: Task) -> KernelTokens:
+    """Of the task's kernel; nothing of a design."""
+    return kernel_tokens(hls_task(task).kernel)
+
+
+def design_matrices(task: Task, columns: Mapping[str, Ints]) -> DesignTokens:
     """Of n designs, `columns` by parameter (n,) each."""
-    kernel, target = task.kernel, task.target
+    kernel, target = hls_task(task).kernel, hls_task(task).target
     columns = canonical(kernel, columns)
-    estimator = estimator_of(task)
+    estimator = estimator_of(hls_task(task))
     found = estimator.estimate(columns)
     start = target_table({metric: np.maximum(found[metric], 0.0) for metric in HLS_METRICS}, HLS_METRICS)
     counts = np.exp2(2 * start[:, 1:]) - 1
@@ -142,7 +149,7 @@ def design_matrices(task: HlsTask, columns: Mapping[str, Ints]) -> DesignTokens:
     chance = np.log(np.clip(likely, UNLIKELY, 1 - UNLIKELY) / np.clip(1 - likely, UNLIKELY, 1 - UNLIKELY))
     estimate = np.concatenate([start, shares, np.stack([largest, code, chance], axis=1)], axis=1)
     loops = np.array([loop.number for loop in kernel.loops if loop.directives], dtype=np.int64)
-    return DesignTokens(loops, _directives(kernel, columns)[:, loops], estimate, start, chance)
+    return DesignTokens(target.tool, loops, _directives(kernel, columns)[:, loops], estimate, start, chance)
 
 
 def _directives(kernel: Kernel, columns: Mapping[str, Ints]) -> Floats:

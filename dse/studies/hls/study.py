@@ -51,7 +51,17 @@ def loop_directives(settings: Settings) -> HlsStudy:
     notes += [ONLY_RECORDED] if settings["truth"] == "recorded" else []
     tools_only = problem.truth is not None and settings["ray-address"] is None
     note = " ".join(notes)
-    return HlsStudy(problem, kernel.name, subject, (), LEGEND, note, tools_only, "hls/sections.html", AUGMENTATION)
+    return HlsStudy(
+        problem,
+        kernel.name,
+        subject,
+        legend=LEGEND,
+        note=note,
+        tools_only=tools_only,
+        template="hls/sections.html",
+        labels=AUGMENTATION,
+        labels_for="--execution-type train --augmentation",
+    )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from design.metrics import NMP_COSTS
 from dse.studies.nmp.findings import Findings
 from dse.studies.nmp.problem import NmpProblem
 from dse.studies.nmp.tables import KIND_HEADINGS, kind_rows, operator_rows
@@ -78,7 +79,7 @@ def kind_table(found: Findings) -> Table:
 def step_table(found: Findings) -> Table:
     """What one step of each hardware parameter changes, the mapping re-optimised for each."""
     table = Table(header_style="bold", box=SIMPLE)
-    names = [name for name in ("latency_s", "energy_j", "area_mm2") if name in found.base]
+    names = [name for name in NMP_COSTS if name in found.base]
     for heading in ("parameter", "from", "to", *names):
         table.add_column(heading, justify="left" if heading == "parameter" else "right", no_wrap=True)
     for step in found.steps:

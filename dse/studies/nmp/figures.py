@@ -10,7 +10,7 @@ from cost_model.nmp.analysis.operator_roofline import ON_NMP, ON_NPU, PREFILL, r
 from cost_model.nmp.analysis.time_breakdown import OperatorAccount
 from cost_model.nmp.analysis.timeline import Bar, decode_timeline, prefill_timeline
 from design.core import Batch
-from design.metrics import metric_unit
+from design.metrics import NMP_COSTS, metric_unit
 from dse.records.archive import objective_values
 from dse.report.figures import Picture
 from dse.report.pictures.nmp.breakdown import Whole, breakdown_picture
@@ -119,7 +119,7 @@ def roofs(problem: NmpProblem, best: Batch, folder: Path) -> Picture:
 
 def steps(base: dict[str, float], moves: Sequence[Step], folder: Path) -> Picture:
     """What one step of each hardware parameter changes."""
-    metrics = [name for name in ("latency_s", "energy_j", "area_mm2") if base.get(name)]
+    metrics = [name for name in NMP_COSTS if base.get(name)]
     table = [
         Move(
             f"{step.parameter} {step.before:g} → {step.after:g}",

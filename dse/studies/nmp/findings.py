@@ -11,7 +11,7 @@ import numpy as np
 from cost_model.nmp.analysis.time_breakdown import OperatorAccount, accounts
 from cost_model.nmp.operators.plugins import ModelFault
 from design.core import Batch, Evaluation, Status
-from design.metrics import METRICS
+from design.metrics import METRICS, NMP_PHYSICS
 from dse.records.archive import Archive
 from dse.records.store import Store
 from dse.studies.nmp.analysis.constant_corners import Corner, corner_fronts
@@ -114,7 +114,7 @@ def _depends_on_constants(problem: NmpProblem) -> bool:
     if len(problem.objectives) < 2 or problem.evaluator is not problem.physical:
         return False
     needs = {need for o in problem.objectives for need in METRICS[o.metric].needs or (o.metric,)}
-    return bool(needs & {"energy_j", "area_mm2"})
+    return bool(needs & set(NMP_PHYSICS))
 
 
 def pool_of(problem: NmpProblem, store: Store, front: Batch) -> Batch:

@@ -55,8 +55,6 @@ class SweepPoint:
 def sweep_as(given: Given, settings: Settings, folder: Path) -> int:
     """Explore every use that `--sweep` names, each in a directory of its own under `folder`. Returns an exit code.
     Raises InputError, before anything is written, where one of them cannot be explored."""
-    if settings["space"] != "nmp":
-        raise InputError("--sweep", f"with --space {settings['space']}", "--space nmp: uses of a model are swept")
     axes = read_sweep(settings["sweep"])
     names, begin = tuple(axes), time.monotonic()
     points = list(product(*axes.values()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from design.metrics import NMP_COSTS
 from design.nmp.design import HARDWARE
 from dse.studies.nmp.findings import Findings
 from dse.studies.outcome import Outcome
@@ -91,7 +92,7 @@ def kind_rows(found: Findings | None) -> list[list[str]]:
 
 def step_table(found: Findings | None) -> tuple[list[str], list[list[str]]]:
     """Headings, and a row per hardware step: parameter, from, to, and each metric there."""
-    names = [name for name in ("latency_s", "energy_j", "area_mm2") if found is not None and name in found.base]
+    names = [name for name in NMP_COSTS if found is not None and name in found.base]
     rows = [
         [step.parameter, f"{step.before:g}", f"{step.after:g}"]
         + [f"{step.metrics[name]:.6g}" if step.metrics else "nothing fits" for name in names]

@@ -1,4 +1,4 @@
-"""CachedTruth labels for tests, and files of them."""
+"""Acquired labels for tests, and files of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from cost_model.corpus.hls.acquired import BoughtLabel, augmentation_text
 from design.hls.design import TARGETS, batch_of, hls_schema
 from design.hls.loop_nest import Kernel
+from design.metrics import RESOURCES
 from frontends.c_kernel import parse_kernel
-from frontends.hls_results.tables import RESOURCES
 from tests.cases_hls import scale_designs, scale_source
 
 DESIGNS = scale_designs()
@@ -25,7 +25,7 @@ def kernel_of(source: str | None = None) -> Kernel:
 def label_of(
     kernel: Kernel, design: dict[str, Any], tool: str = "v18", truth: str = "recorded-v18/01ab"
 ) -> BoughtLabel:
-    """What a data file says of a design, as a bought label."""
+    """What a data file says of a design, as an acquired label."""
     target, use = TARGETS[tool], design["res_util"]
     batch = batch_of(kernel, hls_schema(kernel, target), [design["point"]], "a test")
     nothing = not design["perf"]

@@ -16,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cost_model.corpus.hls.acquired import BoughtLabel, augmentation_text, read_augmentation
-from cost_model.corpus.hls.records import Record
+from design.contracts import Dataset
 from design.errors import InputError
 from design.hls.design import TARGETS, batch_of, hls_schema, points_of
+from design.hls.task import hls_task_of
 from design.loader import LARGEST_FILE
-from frontends.hls_results.tables import RESOURCES
+from design.metrics import RESOURCES
 from tests.cases import examples
 from tests.cases_hls import entry, scale_source
 from tests.cost_model.corpus.acquired_cases import changed, kernel_of, label_of, labels_of, written
@@ -67,18 +68,18 @@ def test_round_trip(labels: list[BoughtLabel]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bought.json"
         path.write_text(augmentation_text(KERNEL, TARGETS["v20"], labels))
-        record = read_augmentation(path)
-    table = record.table
-    assert (table.kernel, table.name, table.where) == (KERNEL, "scale", str(path))
-    assert (record.tool, record.fidelity, record.ancestors) == ("v20", "tool", ())
+        table = read_augmentation(path)
+    task = hls_task_of(table)
+    assert (task.kernel, task.name, table.provenance.where) == (KERNEL, "scale", str(path))
+    assert (task.target.tool, table.fidelity, table.provenance.ancestors) == ("v20", "tool", ())
     assert table.batch.schema == hls_schema(KERNEL, TARGETS["v20"])
     assert points_of(KERNEL, table.batch) == [one.point for one in labels]
-    assert np.array_equal(table.cycles, [one.cycles for one in labels], equal_nan=True)
+    assert np.array_equal(table.metric("cycles"), [one.cycles for one in labels], equal_nan=True)
     for name in RESOURCES:
-        assert np.array_equal(table.counts[name], [one.counts[name] for one in labels], equal_nan=True)
-        assert np.array_equal(table.shares[name], [one.shares[name] for one in labels], equal_nan=True)
-    assert table.valid.dtype == bool and table.valid.tolist() == [one.valid for one in labels]
-    assert record.bought_from == tuple(sorted({one.truth for one in labels}))
+        assert np.array_equal(table.metric(name), [one.counts[name] for one in labels], equal_nan=True)
+        assert np.array_equal(table.metric(f"{name}_share"), [one.shares[name] for one in labels], equal_nan=True)
+    assert table.feasible.dtype == bool and table.feasible.tolist() == [one.valid for one in labels]
+    assert table.provenance.sources == tuple(sorted({one.truth for one in labels}))
     text = augmentation_text(KERNEL, TARGETS["v20"], labels)
     kept = [(one["why"], one["reason"], one["truth"], one["key"]) for one in json.loads(text)["labels"]]
     assert kept == [(one.why, one.reason, one.truth, one.key) for one in labels]
@@ -87,8 +88,8 @@ def test_round_trip(labels: list[BoughtLabel]) -> None:
 def test_the_file(golden: Callable[[Path, str], None]) -> None:
     """As it was read by eye: a design with cycles, and one without, of which nothing is known."""
     golden(GOLDEN, augmentation_text(KERNEL, TARGETS["v18"], labels_of(KERNEL, [0, 9])))
-    table = read_augmentation(GOLDEN).table
-    assert np.isnan(table.cycles).tolist() == [False, True] == np.isnan(table.counts["lut"]).tolist()
+    table = read_augmentation(GOLDEN)
+    assert np.isnan(table.metric("cycles")).tolist() == [False, True] == np.isnan(table.metric("lut")).tolist()
 
 
 def test_as_the_data_set_has_it() -> None:
@@ -189,7 +190,7 @@ REFUSED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
 def test_refused(change: Callable[[dict[str, Any]], object], said: str, tmp_path: Path) -> None:
     """One line each that begins with the file and names the place; the file is read before it is changed."""
     path = written(tmp_path / "bought.json", labels_of(KERNEL, [0, 9]))
-    assert len(read_augmentation(path).table) == 2
+    assert len(read_augmentation(path)) == 2
     with pytest.raises(InputError) as caught:
         read_augmentation(changed(path, change))
     text = str(caught.value)
@@ -248,13 +249,13 @@ def test_anything_anywhere(place: tuple[Any, ...], junk: Any) -> None:
         except InputError as error:
             assert str(path) in str(error)
         else:
-            assert isinstance(found, Record)
+            assert isinstance(found, Dataset)
             assert place[-1] in ("cycles", "valid", "reason", "truth", "why", *RESOURCES) or junk == 1
 
 
 def test_a_batch_of_the_points(tmp_path: Path) -> None:
     """The table's designs are those that any other reader makes of the same points."""
     labels = labels_of(KERNEL, range(90))
-    table = read_augmentation(written(tmp_path / "bought.json", labels)).table
+    table = read_augmentation(written(tmp_path / "bought.json", labels))
     other = batch_of(KERNEL, hls_schema(KERNEL, TARGETS["v18"]), [one.point for one in labels], "")
     assert np.array_equal(table.batch.schema.key(table.batch), other.schema.key(other)) and len(table) == 90

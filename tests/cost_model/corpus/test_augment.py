@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from cost_model.corpus.hls.augment import augmented, same_kernel
-from cost_model.corpus.hls.records import Record
 from cost_model.corpus.hls.rewrites import REWRITES, Rewritten
 from cost_model.corpus.hls.rewrites.tokens import tokens_of
+from design.contracts import Dataset
 from design.errors import InputError
 from design.hls.design import points_of
 from design.hls.fingerprint import likeness, nest_likeness
 from design.hls.nest_form import form_of, renamed_by
+from design.hls.task import hls_task_of
 from frontends.c_kernel import parse_kernel
 from frontends.hls_results.tables import read_results
 from tests.cases_hls import DOT, usual
@@ -24,9 +25,9 @@ from tests.cost_model.corpus.kernels import DATA, KERNELS, OWN, TWISTED
 
 
 @pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
+def record(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Designs of the kernel `scale`."""
-    return Record(read_results(usual(tmp_path_factory.mktemp("data")), "v20", ["scale"])[0])
+    return read_results(usual(tmp_path_factory.mktemp("data")), "v20", ["scale"])[0]
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -203,29 +204,32 @@ def test_another_kernel_is_no_child() -> None:
         assert same_kernel(kernel, Rewritten(DOT.replace(old, new))) is None, new
 
 
-def test_records(record: Record) -> None:
+def test_records(record: Dataset) -> None:
     """Labels, family and fidelity stay; designs are the same under other names; ancestry is told."""
     child = augmented(record, 4)
-    assert child.digest != record.digest and child.likenesses != record.likenesses
-    assert child.family == record.family and child.name == f"scale-{child.digest[:8]}"
-    assert child.ancestors == record.marks and child.fidelity == record.fidelity and child.where == record.where
-    for kept in ("cycles", "valid"):
-        np.testing.assert_array_equal(getattr(child.table, kept), getattr(record.table, kept))
-    mine, others = (points_of(t.kernel, t.batch) for t in (record.table, child.table))
+    task, own = hls_task_of(record), hls_task_of(child)
+    assert own.digest != task.digest and own.likenesses != task.likenesses
+    assert own.family == task.family and own.name == f"scale-{own.digest[:8]}"
+    assert child.provenance.ancestors == task.fingerprints and child.fidelity == record.fidelity
+    assert child.provenance.where == record.provenance.where
+    np.testing.assert_array_equal(child.metric("cycles"), record.metric("cycles"))
+    np.testing.assert_array_equal(child.feasible, record.feasible)
+    mine, others = (points_of(hls_task_of(one).kernel, one.batch) for one in (record, child))
     assert [list(point.values()) for point in mine] == [list(point.values()) for point in others]
     assert not set(mine[0]) & set(others[0])
     again, other = augmented(record, 4), augmented(record, 5)
-    assert again.digest == child.digest != other.digest
+    assert again.task.digest == own.digest != other.task.digest
     grandchild = augmented(replace(child, fidelity="estimate"), 1, ("names",))
-    assert set(grandchild.ancestors) == {*child.marks} and grandchild.fidelity == "estimate"
+    assert set(grandchild.provenance.ancestors) == {*own.fingerprints, *task.fingerprints}
+    assert grandchild.fidelity == "estimate"
     with pytest.raises(InputError, match="'noise'; expected some of order, operands, loops, names"):
         augmented(record, 0, ("names", "noise"))
 
 
 @pytest.mark.parametrize("ways", [("names",), ("loops", "operands"), ()])
-def test_only_the_ways_asked_for(record: Record, ways: Sequence[str]) -> None:
+def test_only_the_ways_asked_for(record: Dataset, ways: Sequence[str]) -> None:
     """The kernel's names stay unless they are to change, and so does the rest."""
-    children = [augmented(record, seed, ways).table.kernel for seed in range(8)]
+    children = [hls_task_of(augmented(record, seed, ways)).kernel for seed in range(8)]
     assert {child.name != "scale" for child in children} == {"names" in ways}
     bare = {re.sub(r"[A-Za-z]\w*", "", child.source) for child in children}
     assert (len(bare) > 1) == ("loops" in ways)

@@ -1,4 +1,4 @@
-"""CachedTruth labels beside a data set: whose name a kernel has, which designs are new, and what is a contradiction."""
+"""Acquired labels beside a data set: whose name a kernel has, which designs are new, and what is a contradiction."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from cost_model.corpus.hls.acquired import BoughtLabel, read_augmentation
 from cost_model.corpus.hls.augment import augmented
 from cost_model.corpus.hls.card import data_card
 from cost_model.corpus.hls.merge import with_bought
-from cost_model.corpus.hls.records import Corpus, Record, gather, refuse
+from cost_model.corpus.hls.records import Corpus, gather, refuse
 from cost_model.corpus.hls.records import forbidden_of as forbidden
 from cost_model.corpus.split import Split
+from design.contracts import Dataset
 from design.errors import InputError
 from tests.cases_hls import DOT, entry, scale_source, usual
 from tests.cost_model.corpus.acquired_cases import kernel_of, label_of, labels_of, written
@@ -37,8 +38,8 @@ def corpus(path: Path) -> Corpus:
     return gather(path, SPLIT)
 
 
-def bought(path: Path, labels: list[BoughtLabel], source: str | None = None, tool: str = "v18") -> Record:
-    """A record by way of a file."""
+def bought(path: Path, labels: list[BoughtLabel], source: str | None = None, tool: str = "v18") -> Dataset:
+    """A data set by way of a file."""
     return read_augmentation(written(path, labels, source, tool))
 
 
@@ -47,19 +48,19 @@ def test_a_new_kernel(corpus: Corpus, tmp_path: Path) -> None:
     source = scale_source(77)
     record = bought(tmp_path / "a.json", labels_of(kernel_of(source), range(5)), source)
     found = with_bought(corpus, [record])
-    assert (
-        found.records[:-1] == corpus.records and found.records[-1].table.cycles.tolist() == record.table.cycles.tolist()
-    )
-    assert found.digest != corpus.digest and (record.name, record.family) == ("scale", "scale")
+    assert found.records[:-1] == corpus.records
+    assert found.records[-1].metric("cycles").tolist() == record.metric("cycles").tolist()
+    assert found.digest != corpus.digest and (record.task.name, record.task.family) == ("scale", "scale")
 
 
 @pytest.mark.parametrize("source", [TWICE, TWICE.replace("\n", "\n\n"), RENAMED])
 def test_known_kernels_keep_their_name(source: str, corpus: Corpus, tmp_path: Path) -> None:
     """By source or likeness, so that families which are held back for validation stay whole."""
     record = bought(tmp_path / "a.json", [label_of(kernel_of(source), entry(NEW, 900.0))], source)
-    assert record.family != "twice"
+    assert record.task.family != "twice"
     found = with_bought(corpus, [record]).records[-1]
-    assert (found.name, found.family, found.where) == ("twice", "twice", str(tmp_path / "a.json"))
+    assert (found.task.name, found.task.family) == ("twice", "twice")
+    assert found.provenance.where == str(tmp_path / "a.json")
 
 
 def test_known_designs_are_left_out(corpus: Corpus, tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_known_designs_are_left_out(corpus: Corpus, tmp_path: Path) -> None:
     kernel = kernel_of()
     labels = [*labels_of(kernel, [0, 9, 30]), label_of(kernel, entry(NEW, 900.0))]
     found = with_bought(corpus, [bought(tmp_path / "a.json", labels)])
-    assert found.rows == corpus.rows + 1 and found.records[-1].table.cycles.tolist() == [900.0]
+    assert found.rows == corpus.rows + 1 and found.records[-1].metric("cycles").tolist() == [900.0]
     assert with_bought(corpus, [bought(tmp_path / "b.json", labels[:3])]) is corpus
     other = [label_of(kernel, entry(NEW, 900.0), "v20"), *labels_of(kernel, [0, 9], "v20")]
     assert with_bought(corpus, [bought(tmp_path / "c.json", other, tool="v20")]).rows == corpus.rows + 1
@@ -78,7 +79,7 @@ def test_two_files_of_one_kernel(corpus: Corpus, tmp_path: Path) -> None:
     source = scale_source(77)
     labels = labels_of(kernel_of(source), range(6))
     files = [bought(tmp_path / "a.json", labels[:4], source), bought(tmp_path / "b.json", labels[2:], source)]
-    assert [len(r.table) for r in with_bought(corpus, files).records[-2:]] == [4, 2]
+    assert [len(r) for r in with_bought(corpus, files).records[-2:]] == [4, 2]
     files[1] = bought(tmp_path / "b.json", [replace(labels[2], cycles=7.0)], source)
     with pytest.raises(InputError, match=r"b\.json, design P0=off .*is known with another answer \(cycles 7\.0, and"):
         with_bought(corpus, files)
@@ -131,6 +132,7 @@ def test_where_they_come_from(corpus: Corpus, tmp_path: Path) -> None:
     labels = [label_of(kernel_of(), entry(NEW, 900.0), truth="command/12")]
     found = with_bought(corpus, [bought(tmp_path / "a.json", labels)])
     line = f"  {tmp_path / 'a.json'}: 1 designs of scale (v18), said by command/12\n"
-    assert line in data_card(found) and "CachedTruth" not in data_card(corpus)
-    assert augmented(found.records[-1], 0).bought_from == ("command/12",)
-    assert np.isfinite(found.records[-1].table.cycles).all()
+    assert line in data_card(found) and "Acquired labels" in data_card(found)
+    assert "Acquired" not in data_card(corpus)
+    assert augmented(found.records[-1], 0).provenance.sources == ("command/12",)
+    assert np.isfinite(found.records[-1].metric("cycles")).all()

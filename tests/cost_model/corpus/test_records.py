@@ -10,16 +10,24 @@ import numpy as np
 import pytest
 
 from cost_model.corpus.hls.augment import augmented
-from cost_model.corpus.hls.records import ESTIMATE, Corpus, Forbidden, Record, forbidden_of, gather, refuse
+from cost_model.corpus.hls.records import Corpus, Forbidden, forbidden_of, gather, refuse
 from cost_model.corpus.split import Split
+from design.contracts import ESTIMATE, Dataset
+from design.core import Status
 from design.errors import InputError
 from design.hls.fingerprint import likenesses
+from design.hls.task import hls_task_of
 from frontends.c_kernel import parse_kernel
 from frontends.hls_results.tables import read_results
 from tests.cases_hls import DOT, dot_designs, packed, scale_designs, scale_source, usual, write_data
 
 DOTLESS = Split(("dot",), "for the test")
 RENAMED = DOT.replace("sum", "total").replace("left", "a").replace("right", "b").replace("dot", "product")
+
+
+def named(data: Dataset, name: str) -> Dataset:
+    """The same by another name."""
+    return replace(data, task=replace(hls_task_of(data), known_as=name))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +39,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_there(path: Path) -> None:
     """All tables of both tool versions but for those held out, each with where it came from."""
     corpus = gather(path, DOTLESS)
-    assert [(r.tool, r.name, r.family) for r in corpus.records] == [
+    assert [(hls_task_of(r).target.tool, r.task.name, r.task.family) for r in corpus.records] == [
         ("v18", "scale", "scale"),
         ("v18", "scale-large", "scale"),
         ("v18", "twice", "twice"),
@@ -40,8 +48,10 @@ def test_what_is_there(path: Path) -> None:
     ]
     assert corpus.rows == 5 * 90 and corpus.left_out == ("v18/dot",)
     first = corpus.records[0]
-    assert first.fidelity == "tool" and first.ancestors == () and first.where.endswith("designs/v18/scale.json")
-    assert first.digest == parse_kernel(scale_source(), "").digest and first.marks == (first.digest, *first.likenesses)
+    assert first.fidelity == "tool" and first.provenance.ancestors == ()
+    assert first.provenance.where.endswith("designs/v18/scale.json")
+    kernel = parse_kernel(scale_source(), "")
+    assert first.task.digest == kernel.digest and first.task.fingerprints == (kernel.digest, *likenesses(kernel))
 
 
 def test_held_out_results_stay_closed(path: Path, tmp_path: Path) -> None:
@@ -63,17 +73,16 @@ def test_digest_is_of_the_contents(path: Path, tmp_path: Path) -> None:
     corpus = gather(path, DOTLESS)
     assert gather(packed(path, tmp_path / "set.tar.gz"), DOTLESS).digest == corpus.digest
     first, *rest = corpus.records
-    table = first.table
-    valid, cycles = table.valid.copy(), table.cycles.copy()
-    valid[3] ^= True
+    status, cycles = first.evaluation.status.copy(), first.metric("cycles").copy()
+    status[3] = Status.INFEASIBLE if first.feasible[3] else Status.OK
     cycles[5] += 1
     children = [
-        Record(replace(table, valid=valid)),
-        Record(replace(table, cycles=cycles)),
-        Record(replace(table, name="other")),
-        Record(table.take(np.arange(89))),
-        Record(table, ESTIMATE),
-        Record(table, ancestors=("0" * 32,)),
+        replace(first, evaluation=replace(first.evaluation, status=status)),
+        replace(first, evaluation=replace(first.evaluation, metrics=first.evaluation.metrics | {"cycles": cycles})),
+        named(first, "other"),
+        first.take(np.arange(89)),
+        replace(first, fidelity=ESTIMATE),
+        replace(first, provenance=replace(first.provenance, ancestors=("0" * 32,))),
         augmented(first, 0),
     ]
     corpora = [Corpus((child, *rest), DOTLESS) for child in children]
@@ -124,20 +133,20 @@ def test_children_of_held_out_kernels_are_refused(path: Path) -> None:
     """By family, and by ancestry where the family is denied; through two generations; the others pass."""
     forbidden = forbidden_of(path, DOTLESS)
     corpus = gather(path, DOTLESS)
-    stolen = Record(read_results(path, "v18", ["dot"])[0])
+    stolen = read_results(path, "v18", ["dot"])[0]
     child = augmented(augmented(stolen, 1), 2)
-    assert child.digest not in forbidden.marks and len(child.ancestors) >= 5
+    assert child.task.digest not in forbidden.marks and len(child.provenance.ancestors) >= 5
     with pytest.raises(InputError, match=r"record dot-\w{8}-\w{8} .*is of the held-out family dot"):
         refuse(corpus.joined([child]), forbidden)
-    posing = replace(child, table=replace(child.table, name="friend"))
+    posing = named(child, "friend")
     with pytest.raises(InputError, match=r"record friend .*is a copy of the held-out kernel dot_of_two"):
         refuse(corpus.joined([posing]), forbidden)
     other = parse_kernel(DOT.replace("256", "255").replace("sum +=", "sum = sum -"), "far from it")
-    distant = replace(posing, table=replace(posing.table, kernel=other))
+    distant = replace(posing, task=replace(hls_task_of(posing), kernel=other))
     with pytest.raises(InputError, match=r"record friend .*was made from the held-out kernel dot_of_two"):
         refuse(corpus.joined([distant]), forbidden)
     refuse(corpus.joined([augmented(record, 3) for record in corpus.records]), forbidden)
-    refuse(corpus.joined([replace(distant, ancestors=())]), forbidden)
+    refuse(corpus.joined([replace(distant, provenance=replace(distant.provenance, ancestors=()))]), forbidden)
 
 
 def test_family_names_are_whole(tmp_path: Path) -> None:
@@ -152,5 +161,6 @@ def test_family_names_are_whole(tmp_path: Path) -> None:
 def test_gathered_is_as_read(path: Path) -> None:
     """Tables are those of the reader, row by row."""
     table = read_results(path, "v20", ["twice"])[0]
-    found = gather(path, DOTLESS).records[-1].table
-    assert found.name == "twice" and json.dumps(found.cycles.tolist()) == json.dumps(table.cycles.tolist())
+    found = gather(path, DOTLESS).records[-1]
+    assert found.task.name == "twice"
+    assert json.dumps(found.metric("cycles").tolist()) == json.dumps(table.metric("cycles").tolist())

@@ -12,6 +12,7 @@ import pytest
 
 from cost_model.hls.estimator import Estimator
 from cost_model.hls.store import read_fitted
+from design.hls.task import hls_task_of
 from frontends.hls_results.tables import read_results
 from tests.cases import ROOT
 
@@ -23,12 +24,13 @@ def errors(tool: str, path: Path) -> list[float]:
     """Per fitted kernel the root mean square error of log2(cycles) / 2, by constants fitted without its family."""
     fitted, found = read_fitted(tool), []
     for table in read_results(path, tool, sorted(fitted.kernels)):
-        rows = table.cycles > 0
+        kernel, cycles = hls_task_of(table).kernel, table.metric("cycles")
+        rows = cycles > 0
         if rows.sum() < LEAST_ROWS:
             continue
         columns = {name: values[rows] for name, values in table.batch.columns.items()}
-        said = Estimator(table.kernel, fitted.constants_of(table.kernel.digest)).estimate(columns)["cycles"]
-        found.append(float(np.sqrt(np.mean((np.log2(said / table.cycles[rows]) / 2) ** 2))))
+        said = Estimator(kernel, fitted.constants_of(kernel.digest)).estimate(columns)["cycles"]
+        found.append(float(np.sqrt(np.mean((np.log2(said / cycles[rows]) / 2) ** 2))))
     return found
 
 

@@ -6,19 +6,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cost_model.surrogates.predictor import Labelled
 
 from cost_model.hls.constants import HlsConstants
-from cost_model.hls.estimate import EstimateEvaluator, EstimatePredictor
-from cost_model.hls.rows import UTILISATION
+from cost_model.hls.estimate import EstimateEvaluator, EstimateSurrogate
 from cost_model.hls.store import Fitted, read_fitted
+from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
+from design.contracts import Dataset
 from design.core import Batch, Status
 from design.hls.design import TARGETS, Device, Target, hls_schema
+from design.hls.task import HlsTask
+from design.metrics import UTILISATION
+from frontends.hls_results.tables import hls_dataset
 from tests.cost_model.hls.cases import GEMM, kernel
 from tests.cost_model.hls.test_fit import random_columns
-from tests.evaluators.conformance import check_evaluator, check_other_process, check_spoiled
 
 KERNEL = kernel(GEMM)
+V18 = HlsTask(KERNEL, TARGETS["v18"])
 SMALL = Target("v20", "Vitis 2020.2", Device("small", {"bram": 1_000, "dsp": 300, "lut": 90_000, "ff": 150_000}))
 
 
@@ -32,18 +35,18 @@ def make() -> tuple[EstimateEvaluator, Batch]:
     return EstimateEvaluator(KERNEL, SMALL, read_fitted("v20")), batch_of(40, SMALL)
 
 
-def labels_of(count: int, factor: float, target: Target = TARGETS["v18"]) -> Labelled:
+def labels_of(count: int, factor: float) -> Dataset:
     """Designs that take `factor` times what is estimated, and as much of the device."""
-    batch = batch_of(count, target, 9)
-    answer = EstimateEvaluator(KERNEL, target, read_fitted(target.tool)).evaluate(batch, seed=0)
+    batch = batch_of(count, V18.target, 9)
+    answer = EstimateEvaluator(KERNEL, V18.target, read_fitted("v18")).evaluate(batch, seed=0)
     truth = {name: answer.metrics[name] * (factor if name == "cycles" else 1.0) for name in SMALL.device.resources}
-    return Labelled(batch, truth | {"cycles": answer.metrics["cycles"] * factor}, np.ones(count, dtype=bool))
+    truth |= {"cycles": answer.metrics["cycles"] * factor}
+    return hls_dataset(V18, batch, truth, np.ones(count, dtype=bool), "made up")
 
 
 def make_adapted() -> tuple[EstimateEvaluator, Batch]:
     """Having seen 20 labels."""
-    target = TARGETS["v18"]
-    return EstimatePredictor().fitted(KERNEL, target, labels_of(20, 3.0), 1), batch_of(40, target)
+    return EstimateSurrogate().condition(V18, labels_of(20, 3.0), seed=1), batch_of(40, V18.target)
 
 
 @pytest.mark.parametrize("factory", [make, make_adapted])
@@ -79,10 +82,9 @@ def test_the_same_in_another_process() -> None:
 
 
 def test_labels_correct_the_estimate_and_narrow_its_interval() -> None:
-    target = TARGETS["v18"]
-    plain = EstimatePredictor().fitted(KERNEL, target, None, 1)
-    adapted = EstimatePredictor().fitted(KERNEL, target, labels_of(20, 3.0), 1)
-    batch = batch_of(50, target, 21)
+    plain = EstimateSurrogate().condition(V18, None, seed=1)
+    adapted = EstimateSurrogate().condition(V18, labels_of(20, 3.0), seed=1)
+    batch = batch_of(50, V18.target, 21)
     before, after = (e.evaluate(batch, seed=0) for e in (plain, adapted))
     ratio = after.metrics["cycles"] / before.metrics["cycles"]
     assert 2.5 < np.median(ratio) <= 3.01
@@ -92,12 +94,13 @@ def test_labels_correct_the_estimate_and_narrow_its_interval() -> None:
 
 
 def test_no_labels_and_labels_without_answers_teach_nothing() -> None:
-    target = TARGETS["v18"]
-    plain = EstimatePredictor().fitted(KERNEL, target, None, 1)
+    plain = EstimateSurrogate().condition(V18, None, seed=1)
     full = labels_of(6, 3.0)
-    blank = Labelled(full.batch, {k: np.full(6, np.nan) for k in full.truth}, np.zeros(6, dtype=bool))
-    empty = EstimatePredictor().fitted(KERNEL, target, blank, 1)
-    batch = batch_of(10, target)
+    blank = hls_dataset(
+        V18, full.batch, dict.fromkeys(full.evaluation.metrics, np.full(6, np.nan)), np.zeros(6, dtype=bool), ""
+    )
+    empty = EstimateSurrogate().condition(V18, blank, seed=1)
+    batch = batch_of(10, V18.target)
     first, second = (e.evaluate(batch, seed=0).metrics for e in (plain, empty))
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
@@ -108,7 +111,7 @@ def test_the_version_follows_constants_and_labels() -> None:
     versions = {
         EstimateEvaluator(KERNEL, TARGETS["v18"], fitted).version,
         EstimateEvaluator(KERNEL, TARGETS["v18"], other).version,
-        *(EstimatePredictor().fitted(KERNEL, TARGETS["v18"], labels_of(9, f), 1).version for f in (2.0, 4.0)),
+        *(EstimateSurrogate().condition(V18, labels_of(9, f), seed=1).version for f in (2.0, 4.0)),
     }
     assert len(versions) == 4
 
@@ -117,8 +120,8 @@ def test_a_fitted_kernel_is_judged_by_constants_that_did_not_see_its_family() ->
     fitted = read_fitted("v18")
     without = HlsConstants(start_cycles=1234.0)
     known = Fitted("v18", fitted.all, {"own": without}, {"own-x": KERNEL.digest}, fitted.residuals)
-    predictor = EstimatePredictor({"v18": known})
-    assert predictor.fitted(KERNEL, TARGETS["v18"], None, 0).estimator.constants == without
-    assert not predictor.fitted_on.saw("own", KERNEL.digest)
-    assert predictor.fitted_on.saw("own", "a source that nobody has seen")
-    assert not predictor.fitted_on.saw("another", "a source that nobody has seen")
+    surrogate = EstimateSurrogate({"v18": known})
+    assert surrogate.condition(V18, None, seed=0).estimator.constants == without
+    assert not surrogate.trained_on.contains("own", KERNEL.digest)
+    assert surrogate.trained_on.contains("own", "a source that nobody has seen")
+    assert not surrogate.trained_on.contains("another", "a source that nobody has seen")

@@ -15,12 +15,14 @@ from cost_model.hls.constants import HlsConstants, bounds
 from cost_model.hls.estimator import Estimator
 from cost_model.hls.fit import Sample, fit, fit_validity, log_residuals, residual_quantiles
 from cost_model.hls.store import CONSTANTS_FILE, LEVELS, constants_for, read_fitted
+from design.contracts import Dataset
 from design.core import Batch, Ints
 from design.errors import InputError
 from design.hls.design import TARGETS, VU9P, choices, hls_schema
 from design.hls.loop_nest import Kernel
+from design.hls.task import HlsTask
 from design.metrics import HLS_METRICS
-from frontends.hls_results.tables import KernelTable
+from frontends.hls_results.tables import hls_dataset
 from tests.cost_model.hls.cases import GEMM, SCALE, kernel, rows_kernel
 
 KERNELS = {"gemm-x": kernel(GEMM), "scale": kernel(SCALE), "rows": rows_kernel(48)}
@@ -92,15 +94,15 @@ def test_residual_quantiles_ascend_and_are_nothing_where_the_constants_are_true(
     assert len(off) == len(LEVELS) and off == sorted(off) and off[-1] > off[0]
 
 
-def table_of(name: str, of: Kernel, valid_below: float) -> KernelTable:
+def table_of(name: str, of: Kernel, valid_below: float) -> Dataset:
     """200 designs that the tool takes while they have fewer operations than `valid_below`."""
     columns = random_columns(of, 200, 3)
     found = Estimator(of, HlsConstants()).estimate(columns)
     batch = Batch(hls_schema(of, TARGETS["v18"]), columns)
-    counts = {metric: found[metric] for metric in VU9P.resources}
-    shares = {metric: counts[metric] / VU9P.resources[metric] for metric in counts}
+    metrics = {metric: found[metric] for metric in HLS_METRICS}
+    metrics |= {f"{metric}_share": found[metric] / has for metric, has in VU9P.resources.items()}
     valid = found["code"] < valid_below
-    return KernelTable(of, name, TARGETS["v18"], batch, found["cycles"], counts, shares, valid, "made up")
+    return hls_dataset(HlsTask(of, TARGETS["v18"], name), batch, metrics, valid, "made up")
 
 
 def test_validity_is_fitted_to_where_runs_fail() -> None:

@@ -24,6 +24,7 @@ from cost_model.surrogates.conformal.store import read_prior, write_prior
 from cost_model.surrogates.conformal.surrogate import ConformalPredictor, around
 from cost_model.surrogates.function_evaluator import Predicted
 from cost_model.surrogates.tables.transfer import baselines
+from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
 from design.contracts import Evaluator
 from design.core import Batch, Evaluation, Floats, key_bytes
 from design.errors import InputError
@@ -33,7 +34,6 @@ from evaluators.scoring.protocol import score_kernel
 from frontends.hls_results.tables import KernelTable, read_results
 from tests.cases import examples
 from tests.cases_hls import usual
-from tests.evaluators.conformance import check_evaluator, check_other_process, check_spoiled
 
 SPREAD = 0.7  # of errors in y
 
@@ -125,7 +125,7 @@ def make_both() -> tuple[Evaluator, Batch]:
 @pytest.mark.parametrize("what", ["labels", "prior alone", "labels and prior", "estimate"])
 def test_conformance(what: str) -> None:
     evaluator, batch = make(what)
-    check_evaluator(evaluator, batch)
+    check_evaluator(evaluator, batch, pickled=False)  # it holds what it learned as functions
     for spoiled in ({"P0": 3}, {"P0": -1}, {"T0": 0}, {"U1": -8}):
         check_spoiled(evaluator, batch, spoiled)
 
@@ -422,5 +422,5 @@ def test_shown_designs_are_not_needed_to_be_all_known() -> None:
 
     table = named("scale")
     evaluator = ConformalPredictor(Half()).fitted(table.kernel, table.target, labels_of(table, 20), 0)
-    check_evaluator(evaluator, table.batch.take(answered_rows(table)[:10]))
+    check_evaluator(evaluator, table.batch.take(answered_rows(table)[:10]), pickled=False)
     assert set(evaluator.evaluate(table.batch, seed=0).interval) == {"cycles"}

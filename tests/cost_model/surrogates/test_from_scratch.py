@@ -11,11 +11,11 @@ from cost_model.surrogates.predictor import METRICS, VALID, Labelled
 
 from cost_model.surrogates.tables.from_scratch import KNOWS_NOTHING, WIDE, AlonePredictor
 from cost_model.surrogates.tables.task_only import FOREST, KINDS, PROCESS, fit_alone
+from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
 from design.contracts import Evaluator
 from design.core import Batch, Status
 from design.hls.design import FLATTEN
 from tests.cost_model.surrogates.test_lm import KERNEL, TARGET, batch_of
-from tests.evaluators.conformance import check_evaluator, check_other_process, check_spoiled
 from tests.evaluators.test_cascade import labels_of
 
 
@@ -31,7 +31,9 @@ make_process = partial(made, PROCESS, labels_of(20, True))
 @pytest.mark.parametrize("kind", KINDS)
 def test_conformance(kind: str, count: int) -> None:
     """Without labels, with too few for a model, and with some of which a part has no result."""
-    check_evaluator(*made(kind, labels_of(count, True) if count else None))
+    check_evaluator(
+        *made(kind, labels_of(count, True) if count else None), pickled=False
+    )  # it holds what it learned as functions
 
 
 def test_the_same_in_another_process() -> None:

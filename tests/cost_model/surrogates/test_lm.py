@@ -1,54 +1,52 @@
-"""Evaluator `lm` keeps the contract of evaluators, and predictors of it that of predictors."""
+"""Evaluator `lm` keeps the contract of evaluators, and its surrogate that of surrogates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
-from cost_model.surrogates.predictor import METRICS, VALID, Labelled
 
 import cost_model.surrogates.lm.surrogate
-from cost_model.hls.rows import UTILISATION
-from cost_model.hls.store import read_fitted
-from cost_model.surrogates.lm.surrogate import PRINTED, SAMPLES, TAILS, Heard, LmEvaluator, LmPredictor, Said
-from design.core import Batch, Ints, Status
-from design.hls.design import TARGETS, hls_schema
-from tests.cost_model.hls.cases import GEMM, kernel
-from tests.cost_model.hls.test_fit import random_columns
-from tests.cost_model.surrogates.lm.small import untrained
-from tests.evaluators.conformance import assert_same, check_evaluator, check_other_process, check_spoiled
+from cost_model.surrogates.lm.surrogate import PRINTED, SAMPLES, TAILS, Heard, LmEvaluator, LmSurrogate, Said
+from design.conformance.answers import assert_same
+from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
+from design.contracts import Dataset
+from design.core import Batch, Status
+from design.metrics import HLS_METRICS, UTILISATION, VALID
+from frontends.hls_results.tables import hls_dataset
+from tests.cost_model.surrogates.lm.small import TASK, VIEW, designs, untrained
 
-KERNEL, TARGET = kernel(GEMM), TARGETS["v20"]
+KERNEL, TARGET = TASK.kernel, TASK.target
 
 
 def batch_of(count: int, seed: int = 0) -> Batch:
     """Random designs."""
-    return Batch(hls_schema(KERNEL, TARGET), random_columns(KERNEL, count, seed))
+    return designs(count, seed)
 
 
 def make() -> tuple[LmEvaluator, Batch]:
     """An untrained model's word."""
-    return LmEvaluator(KERNEL, TARGET, untrained(), read_fitted("v20")), batch_of(40)
+    return LmEvaluator(TASK, VIEW, untrained()), batch_of(40)
 
 
-def labels_of(count: int, factor: float) -> Labelled:
+def labels_of(count: int, factor: float) -> Dataset:
     """Designs that take `factor` times what the model says."""
     batch = batch_of(count, 9)
     answer = make()[0].evaluate(batch, seed=0)
-    truth = {name: np.maximum(np.rint(answer.metrics[name]), 1.0) for name in METRICS}
-    return Labelled(batch, truth | {"cycles": answer.metrics["cycles"] * factor}, np.ones(count, dtype=bool))
+    truth = {name: np.maximum(np.rint(answer.metrics[name]), 1.0) for name in HLS_METRICS}
+    truth |= {"cycles": answer.metrics["cycles"] * factor}
+    return hls_dataset(TASK, batch, truth, np.ones(count, dtype=bool), "made up")
 
 
 def make_adapted() -> tuple[LmEvaluator, Batch]:
     """Having seen 20 labels."""
-    return LmPredictor(untrained()).fitted(KERNEL, TARGET, labels_of(20, 3.0), 1), batch_of(40)
+    return LmSurrogate(untrained(), VIEW).condition(TASK, labels_of(20, 3.0), seed=1), batch_of(40)
 
 
 @pytest.mark.parametrize("factory", [make, make_adapted])
 def test_conformance(factory: Any) -> None:
-    check_evaluator(*factory())
+    check_evaluator(*factory(), pickled=False)  # it holds what it learned as functions
 
 
 @pytest.mark.parametrize("factory", ["make", "make_adapted"])
@@ -60,7 +58,7 @@ def test_answers() -> None:
     """Medians lie in intervals, samples are joint in number, a model has doubts, designs differ."""
     evaluator, batch = make()
     answer = evaluator.evaluate(batch, seed=3)
-    for metric in METRICS:
+    for metric in HLS_METRICS:
         low, high = answer.interval[metric].T
         assert (low <= answer.metrics[metric]).all() and (answer.metrics[metric] <= high).all() and (low < high).all()
         assert answer.samples[metric].shape == (len(batch), SAMPLES)
@@ -94,15 +92,15 @@ def test_labels_correct() -> None:
 
 
 def test_few_or_no_labels() -> None:
-    predictor = LmPredictor(untrained())
-    none = predictor.fitted(KERNEL, TARGET, None, 0)
-    assert none.version == predictor.fitted(KERNEL, TARGET, labels_of(0, 1.0), 0).version
-    unknown = labels_of(3, 1.0)
-    lost = Labelled(unknown.batch, {name: np.full(3, np.nan) for name in METRICS}, unknown.valid)
+    surrogate = LmSurrogate(untrained(), VIEW)
+    none = surrogate.condition(TASK, None, seed=0)
+    assert none.version == surrogate.condition(TASK, labels_of(0, 1.0), seed=0).version
+    unknown = dict.fromkeys(HLS_METRICS, np.full(3, np.nan))
+    lost = hls_dataset(TASK, labels_of(3, 1.0).batch, unknown, np.ones(3, dtype=bool), "made up")
     batch = batch_of(5)
-    said = predictor.fitted(KERNEL, TARGET, lost, 0).evaluate(batch, seed=0).metrics["cycles"]
+    said = surrogate.condition(TASK, lost, seed=0).evaluate(batch, seed=0).metrics["cycles"]
     assert np.array_equal(said, none.evaluate(batch, seed=0).metrics["cycles"])
-    assert predictor.fitted_on.saw("gemm", "") and not predictor.fitted_on.saw("fir", "")
+    assert surrogate.trained_on.contains("gemm", "") and not surrogate.trained_on.contains("fir", "")
 
 
 @pytest.mark.parametrize("spoiled", [{"__PIPE__L0": 3}, {"__TILE__L0": 0}, {"__PARA__L0": 25}, {"__PARA__L1": 2**40}])
@@ -129,24 +127,24 @@ class CountingLm(LmEvaluator):
 
     read = 0
 
-    def said(self, columns: Mapping[str, Ints]) -> Said:
+    def said(self, batch: Batch) -> Said:
         """See `LmEvaluator`."""
-        CountingLm.read += len(next(iter(columns.values())))
-        return super().said(columns)
+        CountingLm.read += len(batch)
+        return super().said(batch)
 
 
 @pytest.fixture
 def counting() -> LmEvaluator:
     """Nothing read yet."""
     CountingLm.read = 0
-    return CountingLm(KERNEL, TARGET, untrained(), read_fitted("v20"))
+    return CountingLm(TASK, VIEW, untrained())
 
 
 def test_heard_comes_back() -> None:
     """Rows and all of them are the same thing, for any number of designs and metrics."""
     rng = np.random.default_rng(0)
     for count, metrics in ((0, 5), (1, 5), (7, 5), (4, 7)):
-        said = len(METRICS)
+        said = len(HLS_METRICS)
         heard = Heard(
             rng.random((count, len(TAILS) + SAMPLES, metrics)),
             rng.random((count, said)),
@@ -182,17 +180,17 @@ def test_a_design_is_read_once(counting: LmEvaluator) -> None:
 def test_labels_are_no_reason_to_read_again(counting: LmEvaluator) -> None:
     """A version that learned labels answers from what was read before; the one without labels answers as ever."""
     batch = batch_of(20)
-    predictor = LmPredictor(untrained())
-    predictor._last = (KERNEL.digest, TARGET), counting
+    surrogate = LmSurrogate(untrained(), VIEW)
+    surrogate._last = TASK, counting
     plain = counting.evaluate(batch, seed=1)
-    taught = predictor.fitted(KERNEL, TARGET, labels_of(12, 3.0), 1)
+    taught = surrogate.condition(TASK, labels_of(12, 3.0), seed=1)
     before = CountingLm.read
     assert_same(
         taught.evaluate(batch, seed=1),
-        LmPredictor(untrained()).fitted(KERNEL, TARGET, labels_of(12, 3.0), 1).evaluate(batch, seed=1),
+        LmSurrogate(untrained(), VIEW).condition(TASK, labels_of(12, 3.0), seed=1).evaluate(batch, seed=1),
     )
     assert CountingLm.read == before
-    predictor.fitted(KERNEL, TARGET, labels_of(12, 5.0), 1).evaluate(batch, seed=1)
+    surrogate.condition(TASK, labels_of(12, 5.0), seed=1).evaluate(batch, seed=1)
     assert CountingLm.read == before, "the labels' own designs were read for the version before"
     assert_same(counting.evaluate(batch, seed=1), plain)
 

@@ -6,25 +6,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cost_model.surrogates.tables.targets import METRICS, targets, values
 
 from cost_model.corpus.leaks import apart
 from cost_model.surrogates.tables.models import BOOSTING, KINDS, MEDIAN, TREES, Examples, adapt, fit
-from cost_model.surrogates.tables.training import FEATURES, STARTS, training_rows
+from cost_model.surrogates.tables.training import FEATURES, start_of, training_rows
 from cost_model.views.hls.directive_features import ABSENT, PLACES, directive_features
 from cost_model.views.hls.nest_features import nest_features, unrolled
+from cost_model.views.hls.view import HlsView
+from design.contracts import Dataset
 from design.core import Batch
 from design.hls.design import COARSE, FLATTEN, OFF, TARGETS, hls_schema
 from design.hls.loop_nest import Kernel
+from design.hls.task import hls_task_of
+from design.metrics import HLS_METRICS, target_table, values_of
 from frontends.c_kernel import parse_kernel
-from frontends.hls_results.tables import KernelTable, read_results
+from frontends.hls_results.tables import read_results
 from tests.cases_hls import DOT, scale_designs, scale_source, usual, write_data
 
 V18 = TARGETS["v18"]
+VIEW = HlsView()
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> list[KernelTable]:
+def tables(tmp_path_factory: pytest.TempPathFactory) -> list[Dataset]:
     """All of the usual data set, both tool versions."""
     path = usual(tmp_path_factory.mktemp("data"))
     return [table for tool in ("v18", "v20") for table in read_results(path, tool)]
@@ -62,16 +66,16 @@ def test_unrolling_by_hand() -> None:
     assert seen.depth.tolist() == [0, 1] and seen.height.tolist() == [1, 0]
 
 
-def test_features_are_of_one_width_and_finite(tables: list[KernelTable]) -> None:
+def test_features_are_of_one_width_and_finite(tables: list[Dataset]) -> None:
     """For every kernel, and row by row the same in any company."""
     for name, features in FEATURES.items():
         widths = set()
         for table in tables:
-            found = features(table.kernel, table.target, table.batch)
+            found = features(VIEW, table.task, table.batch)
             assert np.isfinite(found).all(), name
             widths.add(found.shape[1])
             some = np.array([7, 3])
-            np.testing.assert_array_equal(features(table.kernel, table.target, table.batch.take(some)), found[some])
+            np.testing.assert_array_equal(features(VIEW, table.task, table.batch.take(some)), found[some])
         assert len(widths) == 1
 
 
@@ -86,23 +90,23 @@ def test_nest_features_tell_designs_apart() -> None:
 
 def test_targets_come_back() -> None:
     """Also at zero; the published target at 1e7 cycles is 0, and a quarter of the cycles is 1 more."""
-    known = {"cycles": np.array([1e7, 2.5e6, 1.0])} | {m: np.array([0.0, 3.0, 1e6]) for m in METRICS[1:]}
-    found = targets(known)
+    known = {"cycles": np.array([1e7, 2.5e6, 1.0])} | {m: np.array([0.0, 3.0, 1e6]) for m in HLS_METRICS[1:]}
+    found = target_table(known, HLS_METRICS)
     np.testing.assert_allclose(found[:2], [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
-    for metric, column in values(found).items():
+    for metric, column in values_of(found, HLS_METRICS).items():
         np.testing.assert_allclose(column, known[metric], atol=1e-9)
-    low = values(np.array([[99.0, -1, -1, -1, -1]]))
+    low = values_of(np.array([[99.0, -1, -1, -1, -1]]), HLS_METRICS)
     assert low["cycles"][0] == 1 and low["dsp"][0] == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_models_learn_and_adapt(kind: str, tables: list[KernelTable]) -> None:
+def test_models_learn_and_adapt(kind: str, tables: list[Dataset]) -> None:
     """Better than before on what they were shown, the same twice, probabilities between 0 and 1."""
     for name, features in FEATURES.items():
-        rows = training_rows(features, [t for t in tables if t.family == "scale"])
+        rows = training_rows(features, VIEW, [t for t in tables if t.task.family == "scale"])
         known = np.isfinite(rows.targets).all(axis=1)
         assert known.sum() == 3 * 72 and len(known) == 3 * 90
-        model, again = (fit(kind, rows, 4, STARTS[name]) for _ in range(2))
+        model, again = (fit(kind, rows, 4, start_of(name, len(HLS_METRICS))) for _ in range(2))
         x, y = rows.features[known], rows.targets[known]
         np.testing.assert_array_equal(model.regression(x), again.regression(x))
         middle = np.abs(y - np.median(y, axis=0)).mean()
@@ -111,7 +115,7 @@ def test_models_learn_and_adapt(kind: str, tables: list[KernelTable]) -> None:
         assert ((model.validity(x) >= 0) & (model.validity(x) <= 1)).all()
         if kind != MEDIAN:
             assert ((model.validity(rows.features) >= 0.5) == rows.valid).mean() > 0.95
-        other = training_rows(features, [t for t in tables if t.name == "dot"])
+        other = training_rows(features, VIEW, [t for t in tables if t.task.name == "dot"])
         few = Examples(other.features[::2], other.targets[::2], other.valid[::2])
         rest, truth = other.features[1::2], other.targets[1::2]
         before = np.abs(model.regression(rest) - truth).mean()
@@ -122,7 +126,7 @@ def test_columns_that_tell_nothing_change_nothing() -> None:
     """Boosting from few rows says the same, bit by bit, with columns that are constant or repeat an earlier one."""
     rng = np.random.default_rng(5)
     x, asked = rng.integers(0, 4, (20, 6)).astype(np.float64), rng.integers(0, 4, (200, 6)).astype(np.float64)
-    y = x[:, :2] @ rng.normal(size=(2, len(METRICS))) + rng.normal(size=(20, len(METRICS)))
+    y = x[:, :2] @ rng.normal(size=(2, len(HLS_METRICS))) + rng.normal(size=(20, len(HLS_METRICS)))
 
     def said(parts: list[int], constant: float) -> np.ndarray:
         rows, wanted = (np.column_stack([t[:, parts], np.full(len(t), constant)]) for t in (x, asked))
@@ -136,21 +140,21 @@ def test_columns_that_tell_nothing_change_nothing() -> None:
     assert np.allclose(nothing, y.mean(axis=0))
 
 
-def test_what_is_learned_is_a_difference(tables: list[KernelTable]) -> None:
+def test_what_is_learned_is_a_difference(tables: list[Dataset]) -> None:
     """With a start that is the truth there is nothing left to learn, whatever the kernel."""
-    rows = training_rows(FEATURES["directives"], [t for t in tables if t.family == "scale"])
-    other = training_rows(FEATURES["directives"], [t for t in tables if t.name == "dot"])
+    rows = training_rows(FEATURES["directives"], VIEW, [t for t in tables if t.task.family == "scale"])
+    other = training_rows(FEATURES["directives"], VIEW, [t for t in tables if t.task.name == "dot"])
     for kind in (TREES, BOOSTING):
         told = Examples(np.concatenate([np.nan_to_num(rows.targets), rows.features], axis=1), rows.targets, rows.valid)
-        model = fit(kind, told, 0, slice(0, len(METRICS)))
+        model = fit(kind, told, 0, slice(0, len(HLS_METRICS)))
         answer = model.regression(np.concatenate([other.targets, other.features], axis=1))
         np.testing.assert_allclose(answer, other.targets, atol=1e-6)
 
 
-def test_no_lesson_from_a_judged_kernel(tmp_path: Path, tables: list[KernelTable]) -> None:
+def test_no_lesson_from_a_judged_kernel(tmp_path: Path, tables: list[Dataset]) -> None:
     """Not from its family, in any tool version, nor from a copy under another name, nor from the copy's family."""
-    judged = [table for table in tables if table.name == "scale" and table.target.tool == "v20"]
-    assert {(t.name, t.target.tool) for t in apart(tables, judged)} == {
+    judged = [table for table in tables if table.task.name == "scale" and hls_task_of(table).target.tool == "v20"]
+    assert {(t.task.name, hls_task_of(t).target.tool) for t in apart(tables, judged)} == {
         ("dot", "v18"),
         ("twice", "v18"),
         ("twice", "v20"),
@@ -164,5 +168,9 @@ def test_no_lesson_from_a_judged_kernel(tmp_path: Path, tables: list[KernelTable
         design["point"] = {names.get(name, name): value for name, value in design["point"].items()}
     designs = {"v18/copy": scale_designs(), "v18/alias-b": odd, "v18/alias": scale_designs(32)}
     copies = read_results(write_data(tmp_path, sources, designs), "v18")
-    assert [t.name for t in copies] == ["alias", "alias-b", "copy"] and not apart(copies, judged)
-    assert [t.name for t in apart(copies, [t for t in tables if t.name == "dot"])] == ["alias", "alias-b", "copy"]
+    assert [t.task.name for t in copies] == ["alias", "alias-b", "copy"] and not apart(copies, judged)
+    assert [t.task.name for t in apart(copies, [t for t in tables if t.task.name == "dot"])] == [
+        "alias",
+        "alias-b",
+        "copy",
+    ]

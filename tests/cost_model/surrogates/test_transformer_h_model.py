@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from cost_model.surrogates.tables.targets import targets
 
 from cost_model.surrogates.tables.correction import Correction, learn
 from cost_model.surrogates.transformer_h.model import Shape, TransformerH
-from cost_model.surrogates.transformer_h.trained import Said
+from cost_model.surrogates.transformer_h.trained import RawPrediction
 from cost_model.surrogates.transformer_h.training import agreement_of, answer, error_of, folds_of, train, trusted
 from cost_model.surrogates.transformer_h.training_examples import (
     Outputs,
@@ -39,11 +38,15 @@ from cost_model.views.hls.matrix_input import (
     KERNEL_WIDTH,
     LOOP_WIDTH,
     TOOLS,
-    design_tokens,
+    design_matrices,
     kernel_input,
 )
+from cost_model.views.hls.view import HlsView
+from design.core import Floats, Rows
 from design.errors import InputError
 from design.hls.design import COARSE, FLATTEN, OFF, TARGETS
+from design.hls.task import HlsTask, hls_task_of
+from design.metrics import HLS_METRICS, target_table
 from frontends.c_kernel import parse_kernel
 from tests.cases_hls import DOT, scale_source
 from tests.cost_model.surrogates.tiny_transformer_h import SETTINGS, tiny, tiny_lessons, tiny_tables
@@ -84,9 +87,9 @@ def test_long_bodies_are_told_in_runs() -> None:
 
 def test_directives_by_hand() -> None:
     """Of a flattened loop with four copies the inner loop is all copies."""
-    kernel = parse_kernel(scale_source(), "scale")
+    task = HlsTask(parse_kernel(scale_source(), "scale"), V18)
     columns = {"P0": [OFF, FLATTEN, COARSE], "T0": [2, 1, 1], "U0": [1, 4, 64], "U1": [3, 1, 1]}
-    found = design_tokens(kernel, V18, {name: np.array(values) for name, values in columns.items()})
+    found = design_matrices(task, {name: np.array(values) for name, values in columns.items()})
     assert found.loops.tolist() == [0, 1] and found.directives.shape == (3, 2, DESIGN_WIDTHS[DIRECTIVES])
     outer, inner = found.directives[:, 0], found.directives[:, 1]
     assert outer[:, :5].tolist() == [[1, 0, 0, 1, 0], [0, 0, 1, 0, 2], [1, 0, 0, 0, 6]]  # coarse of a whole loop is off
@@ -98,9 +101,9 @@ def test_directives_by_hand() -> None:
 
 def test_equal_designs_look_equal() -> None:
     """Flatten swallows what is inside it, and the tokens do not tell."""
-    kernel = parse_kernel(scale_source(), "scale")
+    task = HlsTask(parse_kernel(scale_source(), "scale"), V18)
     columns = {"P0": [FLATTEN] * 2, "T0": [1] * 2, "U0": [2] * 2, "U1": [1, 4]}
-    found = design_tokens(kernel, V18, {name: np.array(values) for name, values in columns.items()})
+    found = design_matrices(task, {name: np.array(values) for name, values in columns.items()})
     for rows in (found.directives, found.estimate, found.start):
         np.testing.assert_array_equal(rows[0], rows[1])
 
@@ -265,7 +268,7 @@ def test_batches_of_training_are_those_of_use() -> None:
         raw = answer(member.model, asked).numpy()
     alone = replace(tiny(), members=(member,))
     for place, (table, lesson) in enumerate(zip(tables, lessons, strict=True)):
-        found = alone.of(table.kernel).predict(table.target, table.batch.take(np.arange(10)).columns)
+        found = alone.of(hls_task_of(table)).predict(table.batch.take(np.arange(10)).columns)
         expected = member.outputs.targets(lesson.designs.start[:10], raw[place, :, :-1].astype(np.float64))
         np.testing.assert_allclose(found.y, expected, atol=1e-4)
         np.testing.assert_allclose(found.valid, 1 / (1 + np.exp(-raw[place, :, -1])), atol=1e-4)
@@ -273,39 +276,40 @@ def test_batches_of_training_are_those_of_use() -> None:
 
 def test_members_are_averaged() -> None:
     table = tiny_tables()[0]
-    both = tiny().of(table.kernel).predict(table.target, table.batch.columns).y
-    alone = [replace(tiny(), members=(member,)).of(table.kernel) for member in tiny().members]
-    first, second = (model.predict(table.target, table.batch.columns).y for model in alone)
+    both = tiny().of(hls_task_of(table)).predict(table.batch.columns).y
+    alone = [replace(tiny(), members=(member,)).of(hls_task_of(table)) for member in tiny().members]
+    first, second = (model.predict(table.batch.columns).y for model in alone)
     np.testing.assert_allclose(both, (first + second) / 2)
     assert not np.allclose(first, second)
 
 
 def test_labels_shift_then_correct() -> None:
     """Three labels shift, twenty correct; on cycles the errors alone are learned."""
-    table = next(table for table in tiny_tables() if table.name == "scale")
-    rows = np.flatnonzero(table.cycles > 0)
-    model = tiny().of(table.kernel)
+    table = next(table for table in tiny_tables() if table.task.name == "scale")
+    task, view = table.task, HlsView()
+    rows = np.flatnonzero(table.metric("cycles") > 0)
+    model = tiny().of(hls_task_of(table))
 
-    def taught(some: np.ndarray) -> tuple[Correction, Said, np.ndarray]:
+    def taught(some: Rows) -> tuple[Correction, RawPrediction, Floats]:
         batch = table.batch.take(some)
-        said = model.predict(table.target, batch.columns)
-        truth = targets({"cycles": table.cycles[some], **{n: v[some] for n, v in table.counts.items()}})
-        return learn(table.kernel, table.target, batch.columns, said.y, said.estimate, truth, 1), said, truth
+        said = model.predict(batch.columns)
+        truth = target_table({name: table.metric(name)[some] for name in HLS_METRICS}, HLS_METRICS)
+        return learn(view, task, batch, said.y, said.estimate, truth, 1), said, truth
 
     few, said, truth = taught(rows[:3])
     assert few.errors is None and few.anew is None
     np.testing.assert_allclose(few.shift, np.median(truth - said.y, axis=0) * 3 / 5)
-    nothing = learn(table.kernel, table.target, {}, said.y[:0], said.estimate[:0], truth[:0], 1)
+    nothing = learn(view, task, table.batch.take(rows[:0]), said.y[:0], said.estimate[:0], truth[:0], 1)
     assert not nothing.shift.any()
     picked = np.random.default_rng(0).permutation(rows)
     more, _, _ = taught(picked[:20])
     rest = table.batch.take(picked[20:])
     _, before, truth = taught(picked[20:])
-    after = more.targets(table.kernel, table.target, rest.columns, before.y, before.estimate)
+    after = more.targets(view, task, rest, before.y, before.estimate)
     error, old = (np.sqrt(np.mean((found - truth) ** 2, axis=0)) for found in (after, before.y))
     assert (error < old).all() and error.mean() < old.mean() / 2
     alone = replace(more, anew=replace(more.anew, regression=lambda rows: np.zeros((len(rows), 5))))
-    halved = alone.targets(table.kernel, table.target, rest.columns, before.y, before.estimate)
+    halved = alone.targets(view, task, rest, before.y, before.estimate)
     np.testing.assert_allclose(halved[:, 0], after[:, 0])
     assert (halved[:, 1:] < after[:, 1:]).all()
 

@@ -16,12 +16,10 @@ from cost_model.surrogates.transformer_h.store import card_path, read_trained, w
 from cost_model.surrogates.transformer_h.train import main
 from cost_model.views.hls.matrices import LOOP
 from design.errors import InputError
-from design.hls.design import TARGETS
+from design.hls.task import hls_task_of
 from tests.cases import ROOT
 from tests.cases_hls import usual
 from tests.cost_model.surrogates.tiny_transformer_h import tiny, tiny_tables
-
-V18 = TARGETS["v18"]
 
 
 def test_files_come_back(tmp_path: Path) -> None:
@@ -32,7 +30,7 @@ def test_files_come_back(tmp_path: Path) -> None:
     assert found.card == written.card and found.digest == written.digest != ""
     assert found.card.families == ("dot", "scale", "twice") and len(found.card.digests) == 4
     table = tiny_tables()[0]
-    one, two = (trained.of(table.kernel).predict(V18, table.batch.columns) for trained in (tiny(), found))
+    one, two = (trained.of(hls_task_of(table)).predict(table.batch.columns) for trained in (tiny(), found))
     np.testing.assert_array_equal(one.y, two.y)
     np.testing.assert_array_equal(one.valid, two.valid)
 

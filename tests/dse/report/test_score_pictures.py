@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from design.metrics import HLS_METRICS
 from dse.report.pictures.looks import looks_of
 from dse.report.pictures.scores.distance import spread_out
-from dse.report.score_pictures import digits_of, draw_scores, errors_of, reliability_of
+from dse.report.scores.pictures import digits_of, draw_scores, errors_of, reliability_of
 from evaluators.scoring.figures import FIELDS
 from tests.cases import examples
 from tests.dse.report.test_pictures import coloured, drawn

@@ -23,6 +23,7 @@ import pytest
 from cost_model.nmp.operators.plugins import NMP_MODELS, operator_model
 from cost_model.nmp.roofline import RooflineEvaluator
 from cost_model.nmp.technology import Constants
+from design.conformance.answers import assert_same
 from design.core import Evaluation, Status, gather
 from design.errors import InputError
 from evaluators.execution.batching import Pace
@@ -30,7 +31,6 @@ from evaluators.execution.fault_tolerant import Guarded
 from evaluators.execution.ray_workers import RayWorkers
 from tests.cases import ROOT
 from tests.dse.nmp.small import CONSTANTS, LAYER, PLATFORM, ROOFLINE
-from tests.evaluators.conformance import assert_same
 from tests.evaluators.execution import faulty
 from tests.evaluators.execution.faulty import Counts, Faulty, designs, keys
 

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from design.conformance.answers import assert_same
+from design.conformance.evaluator import check_evaluator, check_spoiled
 from design.contracts import called, labelled
 from design.core import Batch, Evaluation, Status
 from design.errors import InputError
@@ -28,7 +30,6 @@ from evaluators.truth.cached import CachedTruth
 from evaluators.truth.command import NO_DESIGN, CommandTruth, read_answer
 from evaluators.truth.ledger import Ledger
 from tests.cases import ROOT
-from tests.evaluators.conformance import assert_same, check_evaluator, check_spoiled
 from tests.evaluators.truth.small_kernel import KERNEL, SCHEMA, TARGET, designs
 
 # A tool that notes each run in the file `log`, beside it, and then does what is written in its place.

@@ -6,15 +6,20 @@ from functools import lru_cache
 
 import torch
 
-from cost_model.hls.store import read_fitted
 from cost_model.surrogates.lm.backbones.tiny import Tiny
 from cost_model.surrogates.lm.checkpoint import Checkpoint, Learned, digest_of
 from cost_model.surrogates.lm.examples import Examples, Prompter, examples_of
 from cost_model.surrogates.lm.recipe import Recipe
+from cost_model.views.hls.view import HlsView
+from design.contracts import Dataset
+from design.core import Batch
 from design.hls.design import TARGETS
-from frontends.hls_results.tables import KernelTable
+from design.hls.task import HlsTask
 from tests.cost_model.hls.cases import GEMM, kernel
+from tests.cost_model.hls.test_fit import random_columns
 
+VIEW = HlsView()
+TASK = HlsTask(kernel(GEMM), TARGETS["v20"])
 RECIPE = Recipe(width=32, layers=2, heads=2, number_steps=4, steps=4, designs=8, unfinished=4, kernels=1, check=2)
 
 
@@ -30,10 +35,15 @@ def untrained(seed: int = 0) -> Checkpoint:
 
 
 def prompter() -> Prompter:
-    """Of one kernel."""
-    return Prompter(kernel(GEMM), TARGETS["v20"], read_fitted("v20"), RECIPE)
+    """Of one task."""
+    return Prompter(TASK, VIEW, RECIPE)
 
 
-def examples(table: KernelTable) -> Examples:
-    """Of a table."""
-    return examples_of(table, read_fitted(table.target.tool), RECIPE)
+def designs(count: int, seed: int = 0) -> Batch:
+    """Random designs of that task."""
+    return Batch(TASK.schema, random_columns(TASK.kernel, count, seed))
+
+
+def examples(data: Dataset) -> Examples:
+    """Of a data set."""
+    return examples_of(data, VIEW, RECIPE)

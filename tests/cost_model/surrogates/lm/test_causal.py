@@ -20,16 +20,14 @@ from cost_model.surrogates.lm.checkpoint import Learned, digest_of, load, save
 from cost_model.surrogates.lm.grammar import Grammar
 from cost_model.surrogates.lm.inference import TOGETHER, Reader
 from cost_model.surrogates.lm.recipe import Recipe
-from cost_model.surrogates.lm.training import Lesson, Trainer, lesson
+from cost_model.surrogates.lm.training import Trainer, TrainingExamples, lesson
 from cost_model.surrogates.lm.training_state import Progress, load_state, save_state
-from cost_model.views.hls.design import METRICS
 from cost_model.views.tokens import IDS, VOCABULARY
 from design.errors import InputError
+from design.metrics import HLS_METRICS
 from frontends.hls_results.tables import read_results
 from tests.cases_hls import usual
-from tests.cost_model.hls.cases import GEMM, kernel
-from tests.cost_model.hls.test_fit import random_columns
-from tests.cost_model.surrogates.lm.small import examples, prompter
+from tests.cost_model.surrogates.lm.small import designs, examples, prompter
 from tests.cost_model.surrogates.lm.small_base import KINDS, RECIPE_OF_BASE, causal, write_base
 
 CODEC = RECIPE_OF_BASE.make_codec()
@@ -42,7 +40,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def lessons(tmp_path_factory: pytest.TempPathFactory) -> list[Lesson]:
+def lessons(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingExamples]:
     """Of one kernel of a small data set."""
     tables = read_results(usual(tmp_path_factory.mktemp("data")), "v20")
     return [lesson(examples(tables[0]), CODEC, RECIPE_OF_BASE.spread)]
@@ -82,7 +80,7 @@ def test_what_is_remembered_is_what_was_read(kind: str, folders: dict[str, Path]
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_company_makes_no_difference(kind: str, folders: dict[str, Path]) -> None:
     """Alone, in any batch and in another process: the same answer, bit for bit."""
-    prompts = prompter().prompts(random_columns(kernel(GEMM), TOGETHER + 3, 0))[0]
+    prompts = prompter().prompts(designs(TOGETHER + 3))[0]
     model = causal(folders[kind])
     every = Reader(model, Grammar(CODEC), prompts.program).read(prompts)
     order = np.random.default_rng(0).permutation(len(prompts))
@@ -90,7 +88,7 @@ def test_company_makes_no_difference(kind: str, folders: dict[str, Path]) -> Non
     mixed = Reader(sent, Grammar(CODEC), prompts.program).read(prompts.take(order))
     alone = Reader(model, Grammar(CODEC), prompts.program).read(prompts.take(np.array([7])))
     at = np.array([0.3, 0.9])
-    for metric in METRICS:
+    for metric in HLS_METRICS:
         said = every.metrics[metric].quantiles(at)
         assert np.array_equal(mixed.metrics[metric].quantiles(at), said[order])
         assert np.array_equal(alone.metrics[metric].quantiles(at)[0], said[7]) and alone.valid[0] == every.valid[7]
@@ -98,7 +96,7 @@ def test_company_makes_no_difference(kind: str, folders: dict[str, Path]) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_learns_beside_the_base(kind: str, folders: dict[str, Path], lessons: list[Lesson]) -> None:
+def test_it_learns_beside_the_base(kind: str, folders: dict[str, Path], lessons: list[TrainingExamples]) -> None:
     """The loss falls; tables and low-rank matrices change, and of the base's weights no bit."""
     recipe = RECIPE_OF_BASE.model_copy(update={"number_steps": 0, "steps": 30, "warmup": 1, "lora_dropout": 0.0})
     trainer = Trainer(recipe, lessons, base_of("base", str(folders[kind])))
@@ -108,7 +106,7 @@ def test_it_learns_beside_the_base(kind: str, folders: dict[str, Path], lessons:
     before = {name: tensor.clone() for name, tensor in model.kept().items()}
     losses = []
     while trainer.step < trainer.last:
-        trainer.losses = np.zeros(len(METRICS))
+        trainer.losses = np.zeros(len(HLS_METRICS))
         trainer.advance()
         losses.append(trainer.losses[0])
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
@@ -119,7 +117,7 @@ def test_it_learns_beside_the_base(kind: str, folders: dict[str, Path], lessons:
     assert len(layers) == 2 * (4 if kind == "gpt2" else 7)  # every linear layer of two blocks
 
 
-def test_going_on(folders: dict[str, Path], lessons: list[Lesson], tmp_path: Path) -> None:
+def test_going_on(folders: dict[str, Path], lessons: list[TrainingExamples], tmp_path: Path) -> None:
     """From a state on disk, to the same weights bit for bit; the state of another base is refused."""
     base, path = base_of("base", str(folders["llama"])), tmp_path / "state"
     first = Trainer(RECIPE_OF_BASE, lessons, base)
@@ -140,7 +138,7 @@ def test_checkpoint(folders: dict[str, Path], tmp_path: Path) -> None:
     made = save(path, RECIPE_OF_BASE, model, Learned(("gemm",)), {})
     found = load(path, str(folders["llama"]))
     assert found.digest == made.digest and found.model.base == model.base and not found.model.training
-    prompts = prompter().prompts(random_columns(kernel(GEMM), 3, 0))[0]
+    prompts = prompter().prompts(designs(3))[0]
     readings = [Reader(each, Grammar(CODEC), prompts.program).read(prompts) for each in (model, found.model)]
     assert np.array_equal(readings[0].valid, readings[1].valid)
     stored = sum(tensor.numel() for tensor in model.kept().values())

@@ -17,19 +17,17 @@ from cost_model.surrogates.lm.examples import Prompts
 from cost_model.surrogates.lm.grammar import NONE, ROOT, Grammar
 from cost_model.surrogates.lm.inference import OPENED, TOGETHER, Reader
 from cost_model.surrogates.lm.layout import Layout
-from cost_model.views.hls.design import METRICS
 from cost_model.views.tokens import IDS
 from design.core import Floats
-from tests.cost_model.hls.cases import GEMM, kernel
-from tests.cost_model.hls.test_fit import random_columns
-from tests.cost_model.surrogates.lm.small import prompter, untrained
+from design.metrics import HLS_METRICS
+from tests.cost_model.surrogates.lm.small import designs, prompter, untrained
 
 CODEC = Scientific(3, signed=False)
 
 
 def some(count: int, seed: int = 0) -> Prompts:
     """Prompts of random designs."""
-    return prompter().prompts(random_columns(kernel(GEMM), count, seed))[0]
+    return prompter().prompts(designs(count, seed))[0]
 
 
 def brute_force(prompts: Prompts, codec: Codec, metric: str, tokens: tuple[str, ...]) -> Floats:
@@ -87,7 +85,7 @@ def test_nothing_is_lost() -> None:
         for row, (low, high, share) in enumerate(zip(said.low, said.high, said.share, strict=True)):
             order = np.argsort(low[share > 0])
             assert (low[share > 0][order][1:] >= high[share > 0][order][:-1] * (1 - 1e-12)).all()
-            unit = prompts.units[row, METRICS.index(metric)]
+            unit = prompts.units[row, HLS_METRICS.index(metric)]
             assert len(numbers_of(said, CODEC, row, unit)) >= 10 * (OPENED[2] - 1)
     assert ((reading.valid > 0) & (reading.valid < 1)).all() and len(np.unique(reading.valid)) == 5
 
@@ -100,7 +98,7 @@ def test_company_makes_no_difference() -> None:
     order = np.random.default_rng(0).permutation(len(prompts))
     mixed = reader.read(prompts.take(order))
     fresh = Reader(untrained().model, Grammar(CODEC), prompts.program)
-    for metric in METRICS:
+    for metric in HLS_METRICS:
         whole, other = every.metrics[metric].quantiles(np.array([0.3, 0.9])), mixed.metrics[metric]
         assert np.array_equal(other.quantiles(np.array([0.3, 0.9])), whole[order])
         for row in (0, 40, len(prompts) - 1):

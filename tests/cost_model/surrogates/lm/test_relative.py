@@ -11,22 +11,20 @@ from hypothesis import strategies as st
 
 from cost_model.numbers import Scientific
 from cost_model.surrogates.lm.checkpoint import Checkpoint
-from cost_model.surrogates.lm.examples import ONE, Prompts, told_in
+from cost_model.surrogates.lm.examples import ONE, Prompts
 from cost_model.surrogates.lm.grammar import Grammar
 from cost_model.surrogates.lm.inference import Reader
 from cost_model.surrogates.lm.labels import labels_text
 from cost_model.surrogates.lm.recipe import recipe_of
-from cost_model.surrogates.lm.surrogate import LmPredictor
-from cost_model.surrogates.lm.training import Lesson, Trainer, lesson, usual
-from cost_model.views.hls.design import METRICS
+from cost_model.surrogates.lm.surrogate import LmSurrogate
+from cost_model.surrogates.lm.training import Trainer, TrainingExamples, lesson, usual
 from cost_model.views.tokens import IDS, VOCABULARY
 from design.errors import InputError
-from design.hls.design import TARGETS, VU9P
+from design.hls.design import VU9P
+from design.metrics import HLS_METRICS
 from frontends.hls_results.tables import read_results
 from tests.cases_hls import usual as usual_data
-from tests.cost_model.hls.cases import GEMM, kernel
-from tests.cost_model.hls.test_fit import random_columns
-from tests.cost_model.surrogates.lm.small import RECIPE, examples, prompter, untrained
+from tests.cost_model.surrogates.lm.small import RECIPE, TASK, VIEW, designs, examples, prompter, untrained
 from tests.cost_model.surrogates.test_lm import batch_of, labels_of
 
 SHOWN = RECIPE.model_copy(update={"shots": 6, "number_steps": 0})
@@ -34,11 +32,11 @@ SHOWN = RECIPE.model_copy(update={"shots": 6, "number_steps": 0})
 
 def some(count: int) -> Prompts:
     """Prompts of random designs."""
-    return prompter().prompts(random_columns(kernel(GEMM), count, 0))[0]
+    return prompter().prompts(designs(count))[0]
 
 
 @pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> Lesson:
+def taught(tmp_path_factory: pytest.TempPathFactory) -> TrainingExamples:
     """Of the largest table of a small data set."""
     tables = read_results(usual_data(tmp_path_factory.mktemp("data")), "v20")
     every = [examples(table) for table in tables]
@@ -48,10 +46,10 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Lesson:
 
 def test_units() -> None:
     """The estimate is told as ONE; of resources nothing is told against less than tables report."""
-    estimate = {metric: np.array([5.0, 1e6]) for metric in METRICS}
-    found = told_in(TARGETS["v20"], estimate) * ONE
-    assert found[1].tolist() == [1e6] * len(METRICS) and found[0, 0] == 5.0
-    least = [VU9P.reported * VU9P.resources[name] for name in METRICS[1:]]
+    estimate = {metric: np.array([5.0, 1e6]) for metric in HLS_METRICS}
+    found = VIEW.prompts(TASK).units(estimate)
+    assert found[1].tolist() == [1e6] * len(HLS_METRICS) and found[0, 0] == 5.0
+    least = [VU9P.reported * VU9P.resources[name] for name in HLS_METRICS[1:]]
     np.testing.assert_allclose(found[0, 1:], np.maximum(5.0, least))
 
 
@@ -81,7 +79,7 @@ def test_centred(seed: int, factor: float) -> None:
     np.testing.assert_allclose(usual(told * factor)[:2], found[:2] * np.where(told[:, :2].any(axis=0), factor, 1.0))
 
 
-def test_a_kernels_own_factor_is_not_taught(taught: Lesson) -> None:
+def test_a_kernels_own_factor_is_not_taught(taught: TrainingExamples) -> None:
     """Centred targets of a kernel that takes eight times as long are the same; others are not."""
     one = taught.examples
     slow = replace(one, values=one.values * np.array([8.0, 1, 1, 1, 1]))
@@ -95,7 +93,7 @@ def test_text_of_labels() -> None:
     """Directives without the estimate, then each metric's answer; what is not known is left out."""
     prompts, codec = some(2), Scientific(2, signed=False)
     values = np.array([[4100.0, 0.0, 77.0, np.nan, 5.0], [9.0, 1.0, 1.0, 1.0, 1.0]])
-    plain = replace(prompts, units=np.ones((2, len(METRICS))))
+    plain = replace(prompts, units=np.ones((2, len(HLS_METRICS))))
     words = [VOCABULARY[token] for token in labels_text(codec, plain, values)]
     assert "estimate" not in words and words.count("v20") == 2 and words[0] == "v20"
     first = words[: words.index("v20", 1)]
@@ -105,7 +103,7 @@ def test_text_of_labels() -> None:
     assert first[first.index("cycles") :] == answer
 
 
-def test_shown_labels_are_not_asked(taught: Lesson) -> None:
+def test_shown_labels_are_not_asked(taught: TrainingExamples) -> None:
     """Half of the time some are shown, none of them is asked, and none without cycles is shown."""
     trainer, shown = Trainer(SHOWN, [taught]), []
     for seed in range(60):
@@ -124,9 +122,8 @@ def test_a_model_that_is_shown_labels() -> None:
     """It answers otherwise with labels than without, as many of them as it was trained with, within its context."""
     made = untrained()
     model, batch = Checkpoint(SHOWN, made.model, made.learned, made.digest), batch_of(5)
-    target = TARGETS["v20"]
-    plain = LmPredictor(model).fitted(kernel(GEMM), target, None, 0)
-    seeing = LmPredictor(model).fitted(kernel(GEMM), target, labels_of(20, 3.0), 0)
+    plain = LmSurrogate(model, VIEW).condition(TASK, None, seed=0)
+    seeing = LmSurrogate(model, VIEW).condition(TASK, labels_of(20, 3.0), seed=0)
     assert "6 labels shown" in seeing.version and plain.version != seeing.version
     answers = [one.evaluate(batch, seed=0).metrics["cycles"] for one in (plain, seeing)]
     assert not np.array_equal(*answers)
@@ -134,13 +131,13 @@ def test_a_model_that_is_shown_labels() -> None:
     short = Checkpoint(SHOWN.model_copy(update={"context": 330}), made.model, made.learned, made.digest)
     assert len(plain.prompter.program) < 330
     with pytest.raises(InputError, match="tokens with its labels"):
-        LmPredictor(short).fitted(kernel(GEMM), target, labels_of(20, 3.0), 0)
+        LmSurrogate(short, VIEW).condition(TASK, labels_of(20, 3.0), seed=0)
 
 
-def test_power_beside_the_rest(taught: Lesson) -> None:
+def test_power_beside_the_rest(taught: TrainingExamples) -> None:
     """A metric without an estimate is told by itself; what is known of it is learned, the rest not asked."""
     recipe = RECIPE.model_copy(
-        update={"metrics": [*METRICS, "power"], "number_steps": 2, "steps": 80, "rate": 0.01, "dropout": 0.0}
+        update={"metrics": [*HLS_METRICS, "power"], "number_steps": 2, "steps": 80, "rate": 0.01, "dropout": 0.0}
     )
     one = taught.examples
     units = np.concatenate([one.prompts.units, np.full((len(one.values), 1), 1 / ONE)], axis=1)
@@ -156,14 +153,14 @@ def test_power_beside_the_rest(taught: Lesson) -> None:
     said = reader.read(prompts.take(known.known[:4])).metrics["power"].quantiles(np.array([0.5]))
     np.testing.assert_allclose(said, 0.7, rtol=0.3)
     model = Checkpoint(recipe, trainer.model, untrained().learned, "power")
-    evaluator = LmPredictor(model).fitted(kernel(GEMM), TARGETS["v20"], labels_of(20, 3.0), 0)
+    evaluator = LmSurrogate(model, VIEW).condition(TASK, labels_of(20, 3.0), seed=0)
     answer = evaluator.evaluate(batch_of(3), seed=0)
     assert evaluator.metrics["power_w"] == "W" and answer.samples["power_w"].shape == (3, 5)
-    assert list(evaluator.digits(batch_of(1))) == [*METRICS, "power_w"]
+    assert list(evaluator.digits(batch_of(1))) == [*HLS_METRICS, "power_w"]
 
 
 @pytest.mark.parametrize(
-    "metrics", [["cycles"], [*METRICS, "speed"], [*METRICS, "power", "power"], ["power", *METRICS]]
+    "metrics", [["cycles"], [*HLS_METRICS, "speed"], [*HLS_METRICS, "power", "power"], ["power", *HLS_METRICS]]
 )
 def test_metrics_of_recipes(metrics: list[str]) -> None:
     """Those that have an estimate first, others that are known, each once."""

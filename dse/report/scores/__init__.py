@@ -1,0 +1,1 @@
+"""Scores of surrogates on the terminal and as pictures."""
