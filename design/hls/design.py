@@ -77,13 +77,10 @@ def hls_schema(kernel: Kernel, target: Target) -> Schema:
     """The schema of a kernel's designs for a tool and a device: one int64 column a parameter."""
     columns = tuple(Column(p.name, "" if p.kind == PIPELINE else "iterations", "int64") for p in kernel.parameters)
     context = f"{kernel.digest}\n{target.tool}\n{target.device.name}"
-    kinds = {p.name: p.kind for p in kernel.parameters}
-
-    return Schema(SCHEMA, columns, context, partial(_render, kinds))
+    return Schema(SCHEMA, columns, context, partial(_text, {p.name: p.kind for p in kernel.parameters}))
 
 
-def _render(kinds: Mapping[str, str], batch: Batch, row: int) -> str:
-    """Text of a design. Of the module, so that a schema can be pickled: workers get designs and evaluators so."""
+def _text(kinds: Mapping[str, str], batch: Batch, row: int) -> str:
     return " ".join(f"{n}={_word(kinds[n], int(v[row]), PRINTED_WORDS)}" for n, v in batch.columns.items())
 
 

@@ -41,16 +41,10 @@ def nmp_schema(workload: Workload, platform: Platform) -> Schema:
     """The schema of designs for one workload on one platform; both are part of a candidate's key."""
     width = len(workload.operators)
     columns = HARDWARE + tuple(Column(name, unit, dtype, width) for name, unit, dtype in DATAFLOW)
-
-    return Schema(
-        "nmp",
-        columns,
-        context=f"{workload!r}\n{platform!r}",
-        render=partial(_text, workload=workload, platform=platform),
-    )
+    return Schema("nmp", columns, context=f"{workload!r}\n{platform!r}", render=partial(_text, workload, platform))
 
 
-def _text(batch: Batch, row: int, workload: Workload, platform: Platform) -> str:
+def _text(workload: Workload, platform: Platform, batch: Batch, row: int) -> str:
     """`hardware | {group} ...`; parts are parted by ' / ', strata by ' > ', operators by ' + '.
 
     An operator reads name@channels, then '&normal' where it may use the normal channels, then the share of

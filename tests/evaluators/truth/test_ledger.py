@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cost_model.hls.tool_answer import UNITS, Said, hls_evaluation
+from cost_model.hls.tool_answer import UNITS, ToolResults, hls_evaluation
+from cost_model.hls.tool_form import HlsToolForm
 from design.conformance.answers import assert_same
 from design.conformance.evaluator import check_evaluator
 from design.contracts import AtOnce
@@ -29,7 +30,7 @@ from evaluators.truth.cached import CachedTruth
 from evaluators.truth.command import CommandTruth
 from evaluators.truth.ledger import Answer, Ledger
 from tests.cases import ROOT
-from tests.evaluators.truth.small_kernel import KERNEL, TARGET, designs
+from tests.evaluators.truth.small_kernel import TARGET, TASK, designs
 
 TOOL = """
 import json, os, sys, time
@@ -67,7 +68,7 @@ class Formula(AtOnce):
         if len(batch):
             self.calls.update(key_bytes(batch.schema.key(batch)))
         unknown = np.full(len(batch), np.nan)
-        said = Said(
+        results = ToolResults(
             cycles=1000 / 3 / batch.columns["__PARA__L0"] + batch.columns["__PARA__L1"] + self.shift,
             counts=dict.fromkeys(("lut", "ff", "dsp", "bram"), unknown),
             shares=dict.fromkeys(("lut", "ff", "dsp", "bram"), unknown),
@@ -77,7 +78,7 @@ class Formula(AtOnce):
             fault=np.where(tiled & self.broken, "broke", ""),
             cost_s=np.full(len(batch), 0.5),
         )
-        return hls_evaluation(said, TARGET.device, "formula/1")
+        return hls_evaluation(results, TARGET.device, "formula/1")
 
 
 @pytest.fixture
@@ -211,7 +212,7 @@ def worker(folder: str) -> None:
 def purchase(folder: Path) -> CachedTruth:
     """Two calls at a time of a tool that takes a tenth of a second."""
     command = shlex.join([sys.executable, "-S", str(folder / "tool.py")])
-    truth = CommandTruth(command, KERNEL, TARGET, folder / "work", timeout_s=20.0)
+    truth = CommandTruth(command, HlsToolForm(TASK), folder / "work", timeout_s=20.0)
     return CachedTruth(truth, Ledger(folder / "calls.sqlite", "killed"), lambda: Threads(truth, 2))
 
 
