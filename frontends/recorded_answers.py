@@ -32,9 +32,9 @@ def read_recorded(path: Path, task: Task) -> Dataset:
     rows, others = list[Mapping[str, Any]](), set[str]()
     places = list[str]()
     for where, row in _rows(path):
-        known = row.get("task") in (task.name, task.digest) if row.get("digest") is None else False
-        if not known and row.get("digest") != task.digest:
-            others.add(one_line(str(row.get("task")))[:60])
+        if not _is_of(row, task):
+            digest = f" of digest {one_line(str(row['digest']))[:40]}" if row.get("task") == task.name else ""
+            others.add(f"{one_line(str(row.get('task')))[:60]}{digest}")
             continue
         rows.append(row)
         places.append(where)
@@ -111,6 +111,13 @@ def _check_names(task: Task, row: Mapping[str, Any], where: str) -> None:
     for part, known in names.items():
         if odd := sorted(set(row.get(part, {})) - set(known)):
             raise InputError(f"{where}, {part}", f"has {one_line(odd[0])[:40]}", f"some of {', '.join(known)}")
+
+
+def _is_of(row: Mapping[str, Any], task: Task) -> bool:
+    """Whether a row is about the task: by its digest where there is one, as two platforms may have one name."""
+    if row.get("digest") is not None:
+        return bool(row["digest"] == task.digest)
+    return row.get("task") in (task.name, task.digest)
 
 
 def _value(column: Column, row: Mapping[str, Any], where: str) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 
 from design.contracts import called
 from design.core import Batch, Evaluation, Status, gather, key_bytes
-from dse.active.policy import ActivePolicy, Query
+from dse.active.policy import ActivePolicy, Query, predicted
 from dse.active.prospective import prospective_errors
 from dse.records.archive import Archive
 from dse.records.store import Store
@@ -177,12 +177,8 @@ class ActiveRun:
         if found is not None:
             batch, answers, sound = found
             for row in range(min(len(batch), MOST_SHOWN)):
-                said = {
-                    name: {"median": float(answers.metrics[name][row]), "interval": ends[row].tolist()}
-                    | {"by": str(answers.source[name][row])}
-                    for name, ends in answers.interval.items()
-                    if np.isfinite(answers.metrics[name][row])
-                }
+                said = predicted(answers, row, self.policy.task.metrics)
+                said = {name: one for name, one in said.items() if one["median"] is not None}
                 text = batch.schema.text(batch, row)
                 designs.append({"design": text, "sound": float(sound[row]), "said": said})
         self.store.facts[PREDICTED] = {"version": self.policy.version, "designs": designs}

@@ -254,23 +254,30 @@ class ActivePolicy:
         posterior, answers = self.pool.posterior, self.pool.answers
         assert posterior is not None and answers is not None
         one = answers.take(np.array([row]))
-        names = [name for name in one.interval if name in one.metrics]
         why = {
             "version": self.version,
             "model": f"{self.model.name}/{self.model.version}",
             "labels_before": self.labels,
             "expected_gain": None if math.isinf(share) else share,
             "sound": float(posterior.feasibility[row]),
-            "said": {
-                name: {
-                    "median": _number(one.metrics[name][0]),
-                    "interval": [_number(end) for end in one.interval[name][0]],
-                    "by": str(one.source[name][0]),
-                }
-                for name in names
-            },
+            "said": predicted(one, 0, self.task.metrics),
         }
         return Query(self.pool.keys[row], self.pool.genomes[[row]], self.pool.batch.take(np.array([row])), why)
+
+
+def predicted(answer: Evaluation, row: int, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What an answer predicts of a design, by metric and fit for JSON: of all that it has an interval for, and of those
+    of the task's `metrics` that it has a number for; unknown ends of an interval are None."""
+    stated = [name for name in answer.interval if name in answer.metrics]
+    stated += [name for name in metrics if name in answer.metrics and name not in answer.interval]
+    return {
+        name: {
+            "median": _number(answer.metrics[name][row]),
+            "interval": [_number(end) for end in answer.interval[name][row]] if name in answer.interval else [None] * 2,
+            "by": str(answer.source[name][row]),
+        }
+        for name in stated
+    }
 
 
 def labels_of(task: Task, designs: Batch, answers: Evaluation) -> Dataset | None:
