@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from cost_model.surrogates.lm.checkpoint import Checkpoint, load
 
 from bench import parser_of
 from bench.lm_folds import parts_of, some
 from cost_model.corpus.hls.records import gather
 from cost_model.corpus.label_draws import why_skipped
-from cost_model.surrogates.lm.checkpoint import Checkpoint, load
 from cost_model.surrogates.lm.examples import Examples
 from cost_model.surrogates.lm.surrogate import LmEvaluator, LmSurrogate
 from cost_model.surrogates.lm.training import Trainer, lesson

@@ -14,16 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from cost_model.surrogates.conformal.fit_prior import COUNTS, CalibrationExamples, calibration_examples, prior_of
+from cost_model.surrogates.lm.checkpoint import Checkpoint, Learned, load, save
 
 from bench import parser_of
 from bench.transformer_h_folds import row
 from cost_model.corpus.hls.records import Corpus, gather
 from cost_model.corpus.label_draws import answered_rows, why_skipped
 from cost_model.hls.estimate import EstimateSurrogate
-from cost_model.surrogates.conformal.fit_prior import COUNTS, CalibrationExamples, calibration_examples, prior_of
 from cost_model.surrogates.conformal.store import write_prior
 from cost_model.surrogates.conformal.surrogate import ConformalSurrogate, who
-from cost_model.surrogates.lm.checkpoint import Checkpoint, Learned, load, save
 from cost_model.surrogates.lm.recipe import Recipe, read_recipe
 from cost_model.surrogates.lm.surrogate import LmSurrogate
 from cost_model.surrogates.lm.training import Trainer, lessons_of

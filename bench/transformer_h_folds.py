@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from cost_model.surrogates.transformer_h.train import MEMBERS, read_tables, train_members
 
 from bench import parser_of
 from cost_model.corpus.label_draws import why_skipped
@@ -21,7 +22,6 @@ from cost_model.surrogates.tables.models import TREES, fit
 from cost_model.surrogates.tables.training import FEATURES, start_of, training_rows
 from cost_model.surrogates.tables.transfer import TransferSurrogate
 from cost_model.surrogates.transformer_h.surrogate import TransformerHSurrogate
-from cost_model.surrogates.transformer_h.train import MEMBERS, read_tables, train_members
 from cost_model.surrogates.transformer_h.training import Settings, folds_of
 from cost_model.surrogates.transformer_h.training_examples import lessons_of
 from cost_model.views.hls.view import HlsView

@@ -148,7 +148,7 @@ OPTIONS = (
         "execution-type",
         "dse",
         choice("parse", "dse", "train", "evaluate", "predict", "export", "report", "compare"),
-        "dse explores; parse makes the operator graph of a model; train makes a language model; evaluate scores an "
+        "dse explores; parse makes the operator graph of a model; train makes a learned model; evaluate scores an "
         "evaluator on results of real tools; predict asks a model about one design (--set); export writes the tables "
         "of a run again, report its report; compare A B draws two runs in one picture",
     ),
@@ -177,7 +177,12 @@ OPTIONS = (
     Option(
         "label-choice", "random", choice("random", "asked"), "which those are: drawn, or what the evaluator asks for"
     ),
-    Option("recipe", "config/lm/tiny.json", plain, "how a model is made (train)"),
+    Option(
+        "recipe",
+        "config/lm/tiny.json",
+        plain,
+        "how a model is made, and which: lm or transformer-h (train)",
+    ),
     Option(
         "checkpoint",
         "",

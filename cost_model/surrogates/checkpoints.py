@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cost_model.surrogates.conformal.store import read_prior
 from cost_model.surrogates.conformal.surrogate import ConformalSurrogate
 from cost_model.views.plain import PlainView
+from design.contracts import Surrogate
 from design.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,26 +26,37 @@ def language_model(view: PlainView, path: str | None, base: str | None = None) -
     that it was trained on, where it does not hold it. Raises InputError for a file that is not of this kind, another
     base, and where PyTorch is not installed."""
     _need_torch("lm")
-    from cost_model.surrogates.lm.checkpoint import load
     from cost_model.surrogates.lm.surrogate import LmSurrogate
+    from cost_model.training.models import load
 
-    return LmSurrogate(load(LANGUAGE_MODEL if path is None else Path(path), base), view)
-
-
-def with_intervals(model: LmSurrogate, view: PlainView, path: str | None) -> ConformalSurrogate:
-    """The model with intervals that hold what they promise: by labels and by the prior that stands beside its
-    checkpoint, as NAME.prior.json beside NAME.safetensors, if there is one. Raises InputError for a damaged prior."""
-    beside = (LANGUAGE_MODEL if path is None else Path(path)).with_suffix(".prior.json")
-    return ConformalSurrogate(model, view, read_prior(beside) if beside.exists() else None, normalised=True)
+    return LmSurrogate(load(LANGUAGE_MODEL if path is None else Path(path), "lm", base), view)
 
 
 def transformer_h(view: PlainView, path: str | None) -> TransformerHSurrogate:
-    """Of weights that `python -m cost_model.surrogates.transformer_h.train` wrote; None: the shipped ones. Raises as
-    above."""
+    """As above. Raises InputError for a model of other targets than are scored as well."""
     _need_torch("transformer-h")
     from cost_model.surrogates.transformer_h.surrogate import TransformerHSurrogate
+    from cost_model.training.models import load
 
-    return TransformerHSurrogate.read(TRANSFORMER_H if path is None else Path(path), view)
+    return TransformerHSurrogate(load(TRANSFORMER_H if path is None else Path(path), "transformer-h"), view)
+
+
+def prior_path(checkpoint: Path) -> Path:
+    """Of the prior of intervals that stands beside a checkpoint, if there is one: NAME.prior.json."""
+    return checkpoint.with_suffix(".prior.json")
+
+
+def with_intervals(model: LmSurrogate, view: PlainView, path: str | None) -> ConformalSurrogate:
+    """The language model with intervals that hold what they promise: by labels, and by the prior that stands beside its
+    checkpoint, if there is one. Raises InputError for a damaged prior."""
+    beside = prior_path(LANGUAGE_MODEL if path is None else Path(path))
+    return ConformalSurrogate(model, view, read_prior(beside) if beside.exists() else None, normalised=True)
+
+
+def with_prior(model: TransformerHSurrogate, view: PlainView, path: str | None) -> Surrogate:
+    """Transformer-H with intervals where a prior stands beside its checkpoint, else as it is. Raises as above."""
+    beside = prior_path(TRANSFORMER_H if path is None else Path(path))
+    return ConformalSurrogate(model, view, read_prior(beside)) if beside.exists() else model
 
 
 def _need_torch(name: str) -> None:

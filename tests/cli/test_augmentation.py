@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cost_model.surrogates.lm.checkpoint import load
-from dse.studies.hls.train import CARD, MODEL
+from cost_model.training.models import load
+from cost_model.training.trainer import MODEL
+from dse.studies.hls.train import CARD
 from main import main
 from tests.cases_hls import DOT, entry, scale_source, write_data
 from tests.cost_model.corpus.acquired_cases import changed, kernel_of, label_of, labels_of, written
@@ -48,7 +49,7 @@ def test_learned_from(
     files = f"{labels},{again}"
     assert train(data, recipe, tmp_path / "with", "--augmentation", files) == 0
     assert train(data, recipe, tmp_path / "without") == 0
-    found, plain = load(tmp_path / "with" / MODEL).learned, load(tmp_path / "without" / MODEL).learned
+    found, plain = load(tmp_path / "with" / MODEL, "lm").learned, load(tmp_path / "without" / MODEL, "lm").learned
     digest = kernel_of(SOURCE).digest
     assert set(found.digests) - set(plain.digests) == {digest} and found.corpus != plain.corpus
     assert set(found.families) - set(plain.families) == {"thrice"}

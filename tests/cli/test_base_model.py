@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dse.studies.hls.train import MODEL
+from cost_model.training.trainer import MODEL
 from main import main
 from tests.cost_model.surrogates.lm.small_base import RECIPE_OF_BASE, write_base
 

@@ -12,9 +12,10 @@ from cost_model.corpus.split import read_split
 from cost_model.surrogates.checkpoints import LANGUAGE_MODEL, language_model, with_intervals
 from cost_model.surrogates.conformal.prior import POINTS, Prior, Shape
 from cost_model.surrogates.conformal.store import write_prior
-from cost_model.surrogates.lm.recipe import read_recipe
+from cost_model.training.models import read_recipe
+from cost_model.training.trainer import MODEL, STATE
 from cost_model.views.hls.view import HlsView
-from dse.studies.hls.train import CARD, MODEL, STATE
+from dse.studies.hls.train import CARD
 from main import main
 from tests.cases import ROOT
 from tests.cost_model.surrogates.lm.small import RECIPE

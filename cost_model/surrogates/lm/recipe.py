@@ -1,26 +1,26 @@
-"""How a model is made, from one file: sizes, number codec, loss, stages. Same recipe and data, same model."""
+"""How a numeric language model is made: sizes, number codec, loss, stages."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
+from hashlib import blake2b
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from cost_model.numbers import Codec, PlainDigits, Scientific
 from cost_model.surrogates.lm.backbones.tiny import TinyConfig
-from design.errors import InputError
+from cost_model.training.recipe import Count, Few, Many, Rate, Share, Steps, TrainingRecipe, Weight
+from cost_model.views.hls import VERSION
+from cost_model.views.tokens import VOCABULARY
 from design.metrics import HLS_METRICS
 
-LARGEST = 2**20  # bytes of a recipe
 MORE = ("power", "area")  # metrics that are told without an estimate
 COUNTS = (0, 15)  # exponents of ten of answers as they are
 RATIOS = (0, 6)  # of those relative to the estimate, of which ONE is 1
 
 
-class Recipe(BaseModel):
+class Recipe(TrainingRecipe):
     """What a recipe's file may hold; what it leaves out is as here.
 
     `answers` are told relative to the estimate in the prompt, or absolute; `centred` ones in training as if the
@@ -31,9 +31,8 @@ class Recipe(BaseModel):
     what digits are worth and that estimates are about right, then `steps` the results: of `kernels` a step `designs`
     with cycles and `unfinished` without, behind up to `shots` designs whose answers are shown. Each kernel is there in
     its own words and in those of so many `variants` (`cost_model/corpus/hls/augment.py`). The learning rate warms up
-    over `warmup` steps and falls to a tenth along a cosine. Every `check` steps whole families that are held back for
-    it (`validation`) are scored, and the best state is kept; after `patience` checks without a better one training
-    stops. `resources` and `validity` weigh those answers against cycles.
+    over `warmup` steps and falls to a tenth along a cosine. `resources` and `validity` weigh those answers against
+    cycles.
 
     `backbone` is `tiny`, with `width`, `layers`, `heads` and `dropout`; or a causal language model that is there
     already, `smollm2` or the one that --base-model names (`base`), whose weights stay as they are: beside it a
@@ -41,16 +40,20 @@ class Recipe(BaseModel):
     backbone reads its own fields only.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    READS: ClassVar[Mapping[str, object]] = {
+        "prompt": VERSION,
+        "vocabulary": blake2b("\0".join(VOCABULARY).encode(), digest_size=8).hexdigest(),
+    }
 
+    model: Literal["lm"] = "lm"
     backbone: Literal["tiny", "smollm2", "base"] = "tiny"
     width: int = Field(128, ge=16, le=1024)
     layers: int = Field(4, ge=1, le=32)
     heads: int = Field(4, ge=1, le=32)
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: Share = 0.1
     lora_rank: int = Field(8, ge=1, le=1024)
     lora_alpha: float = Field(16.0, gt=0, le=4096)
-    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    lora_dropout: Share = 0.05
     context: int = Field(4096, ge=256, le=2**17)
     answers: Literal["relative", "absolute"] = "relative"
     centred: bool = True
@@ -58,23 +61,20 @@ class Recipe(BaseModel):
     codec: Literal["scientific", "plain"] = "scientific"
     digits: int = Field(3, ge=1, le=15)
     spread: float = Field(0.05, ge=0, le=2)
-    number_steps: int = Field(1000, ge=0, le=10**6)
-    steps: int = Field(600, ge=0, le=10**6)
-    warmup: int = Field(50, ge=0, le=10**6)
-    number_rate: float = Field(0.002, gt=0, le=1)
-    rate: float = Field(0.0007, gt=0, le=1)
-    weight_decay: float = Field(0.1, ge=0, le=10)
+    number_steps: Steps = 1000
+    steps: Steps = 600
+    warmup: Steps = 50
+    number_rate: Rate = 0.002
+    rate: Rate = 0.0007
+    weight_decay: Weight = 0.1
     variants: int = Field(0, ge=0, le=64)
-    designs: int = Field(48, ge=1, le=4096)
+    designs: Many = 48
     unfinished: int = Field(8, ge=0, le=4096)
     shots: int = Field(0, ge=0, le=256)
-    kernels: int = Field(2, ge=1, le=64)
-    resources: float = Field(0.3, ge=0, le=100)
-    validity: float = Field(0.3, ge=0, le=100)
-    check: int = Field(100, ge=1, le=10**6)
-    patience: int = Field(5, ge=1, le=10**6)
-    seed: int = Field(0, ge=0, le=2**63 - 1)
-    validation: list[str] = Field(default_factory=list)
+    kernels: Few = 2
+    resources: Weight = 0.3
+    check: Count = 100
+    patience: Count = 5
 
     @model_validator(mode="after")
     def _whole_heads(self) -> Recipe:
@@ -104,26 +104,3 @@ class Recipe(BaseModel):
         if self.codec == "plain":
             return PlainDigits(self.digits)
         return Scientific(self.digits, signed=False, exponents=RATIOS if self.answers == "relative" else COUNTS)
-
-
-def read_recipe(path: Path) -> Recipe:
-    """A recipe from a JSON file. Raises InputError naming file and field."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            entry = json.loads(file.read(LARGEST))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError.unreadable(str(path), error, "a recipe as JSON") from None
-    except (ValueError, RecursionError):
-        raise InputError(str(path), "is not JSON", "a recipe, such as config/lm/tiny.json") from None
-    return recipe_of(entry, str(path))
-
-
-def recipe_of(entry: Mapping[str, Any], where: str) -> Recipe:
-    """A recipe from what JSON holds. Raises InputError naming the field."""
-    try:
-        return Recipe.model_validate(entry)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"])) or "recipe"
-        expected = f"one of {', '.join(Recipe.model_fields)}" if first["type"] == "extra_forbidden" else "such a value"
-        raise InputError(f"{where}, field '{name}'", first["msg"][:160], expected) from None

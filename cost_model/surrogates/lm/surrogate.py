@@ -11,13 +11,15 @@ from hashlib import blake2b
 import numpy as np
 
 from cost_model.numbers import Scientific
-from cost_model.surrogates.lm.checkpoint import Checkpoint
+from cost_model.surrogates.lm.backbones.base import Backbone
 from cost_model.surrogates.lm.distribution import confidences
 from cost_model.surrogates.lm.examples import Prompter, answers_of
 from cost_model.surrogates.lm.grammar import Grammar
 from cost_model.surrogates.lm.inference import TOGETHER, Reader, Reading
 from cost_model.surrogates.lm.labels import labels_text
+from cost_model.surrogates.lm.recipe import Recipe
 from cost_model.surrogates.tables.correction import Correction, learn, telling
+from cost_model.training.checkpoint import Checkpoint
 from cost_model.views.plain import PlainView
 from design.contracts import LEARNED, AtOnce, Dataset, Prediction, Task, TrainingSet
 from design.core import LEVEL, Batch, Evaluation, Floats, Ints, key_bytes
@@ -47,7 +49,7 @@ class LmEvaluator(AtOnce):
     fidelity = LEARNED
     together = TOGETHER
 
-    def __init__(self, task: Task, view: PlainView, checkpoint: Checkpoint) -> None:
+    def __init__(self, task: Task, view: PlainView, checkpoint: Checkpoint[Recipe, Backbone]) -> None:
         self.task, self._view = task, view
         self.taught: Taught | None = None
         self._known: dict[bytes, Floats] = {}  # what was read of designs, by seed and key
@@ -218,7 +220,7 @@ class LmSurrogate:
 
     name = "lm"
 
-    def __init__(self, checkpoint: Checkpoint, view: PlainView) -> None:
+    def __init__(self, checkpoint: Checkpoint[Recipe, Backbone], view: PlainView) -> None:
         self.checkpoint, self._view = checkpoint, view
         self._last: tuple[Task, LmEvaluator] | None = None
         learned = self.checkpoint.learned

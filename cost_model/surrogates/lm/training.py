@@ -7,7 +7,7 @@ been none.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,16 +24,22 @@ from cost_model.surrogates.lm.backbones.base_models import Base
 from cost_model.surrogates.lm.backbones.kv_cache import Shared
 from cost_model.surrogates.lm.digit_targets import DigitTargets, digit_targets
 from cost_model.surrogates.lm.examples import ONE, Examples, examples_of
+from cost_model.surrogates.lm.grammar import Grammar
+from cost_model.surrogates.lm.inference import Reader
 from cost_model.surrogates.lm.labels import labels_text
 from cost_model.surrogates.lm.layout import Layout
 from cost_model.surrogates.lm.recipe import Recipe
 from cost_model.surrogates.lm.synthetic_numbers import first_places, numerals
+from cost_model.training.learner import Learner
 from cost_model.views.plain import PlainView
 from cost_model.views.tokens import IDS
 from design.contracts import Dataset
 from design.core import Floats, Ints
+from design.errors import InputError
 
 FORGETTING = 0.98  # of the running mean of the loss
+MOST = 100  # designs of a kernel that is held back that are asked about
+LEAST = 20  # fewer say nothing of a kernel
 
 
 @dataclass(frozen=True)
@@ -78,8 +84,35 @@ def usual(told: Floats) -> Floats:
     return found
 
 
-class Trainer:
-    """A model on its way: `step` counts both stages. `losses` are running means by metric, in nats a number."""
+def learners(
+    recipe: Recipe, tables: Sequence[Dataset], view: PlainView, base: Base | None
+) -> list[Callable[[], Trainer]]:
+    """The training of a model. Raises InputError for a kernel that is too long, and where no results are left."""
+    held = [examples_of(table, view, recipe) for table in tables if table.task.family in recipe.validation]
+    lessons = lessons_of([table for table in tables if table.task.family not in recipe.validation], view, recipe)
+    if not lessons:
+        raise InputError("--data", "has no kernel with cycles beside those of validation", "more results")
+    return [lambda: Trainer(recipe, lessons, base, held=held)]
+
+
+def score(model: Backbone, codec: Codec, kernels: Sequence[Examples]) -> float:
+    """Mean over kernels of the RMSE of log2(cycles) / 2 of the medians; NaN where there is no kernel to ask about."""
+    grammar, found = Grammar(codec), []
+    for examples in kernels:
+        rows = np.random.default_rng(0).permutation(examples.known)[:MOST]
+        if len(rows) < LEAST:
+            continue
+        answers = Reader(model, grammar, examples.prompts.program).read(examples.prompts.take(rows)).metrics["cycles"]
+        medians = np.maximum(answers.quantiles(np.array([0.5]))[:, 0], 1.0)
+        found.append(float(np.sqrt(np.mean((np.log2(medians / examples.values[rows, 0]) / 2) ** 2))))
+    return float(np.mean(found)) if found else float("nan")
+
+
+class Trainer(Learner):
+    """See `Learner`: `step` counts both stages. `losses` are running means by metric, in nats a number. Kernels that
+    are `held` back say how well the model does."""
+
+    model: Backbone
 
     def __init__(
         self,
@@ -87,39 +120,43 @@ class Trainer:
         lessons: Sequence[TrainingExamples],
         base: Base | None = None,
         model: Backbone | None = None,
+        held: Sequence[Examples] = (),
     ) -> None:
         """From the beginning, with what the recipe's backbone is made of; or on from a `model`, of which learns what
         requires a gradient."""
         torch.set_num_threads(1)
         torch.manual_seed(recipe.seed)
-        self.recipe, self.lessons = recipe, list(lessons)
+        self.recipe, self.lessons, self.held = recipe, list(lessons), held
         self.codec = recipe.make_codec()
         self.layout = Layout(tuple(recipe.metrics), self.codec.longest)
-        self.model = make_backbone(recipe, base) if model is None else model
-        self.optimiser = torch.optim.AdamW(
-            [weight for weight in self.model.parameters() if weight.requires_grad],
-            lr=recipe.rate,
-            betas=(0.9, 0.98),
-            weight_decay=recipe.weight_decay,
-        )
-        self.step = 0
+        model = make_backbone(recipe, base) if model is None else model
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+        super().__init__(recipe, model, model, weights, recipe.number_steps + recipe.steps)
         self.losses: Floats = np.zeros(len(recipe.metrics))
 
-    @property
-    def last(self) -> int:
-        """Steps in all."""
-        return self.recipe.number_steps + self.recipe.steps
+    def score(self) -> float | None:
+        """See `Learner`. Made-up numbers are not scored."""
+        learning = self.step > self.recipe.number_steps and self.held
+        return score(self.model, self.codec, self.held) if learning else None
 
-    def advance(self) -> None:
-        """One step."""
-        recipe, numbers = self.recipe, self.step < self.recipe.number_steps
+    def loss(self) -> str:
+        """See `Learner`."""
+        return f"cycles {self.losses[0]:.2f} nats a number"
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Learner`."""
+        return super().state() | {"losses": torch.from_numpy(self.losses)}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """See `Learner`."""
+        super().restore(tensors)
+        self.losses = tensors["losses"].numpy()
+
+    def learn(self) -> None:
+        """See `Learner`."""
+        recipe, seed = self.recipe, (self.recipe.seed, self.step)
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)  # of dropout
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._rate(numbers)
-        self.optimiser.zero_grad()
-        self.model.train()
-        seed = (recipe.seed, self.step)
-        if numbers:
+        if self.step < recipe.number_steps:
             examples = numerals(recipe, recipe.designs * recipe.kernels, seed)
             every = np.arange(len(examples.prompts))
             drawn = [(lesson(examples, self.codec, recipe.spread), every, every[:0])]
@@ -129,12 +166,10 @@ class Trainer:
             loss, metrics = self._loss(each, rows, shown)
             (loss / len(drawn)).backward()
             self.losses = FORGETTING * self.losses + (1 - FORGETTING) * metrics
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
-        self.step += 1
 
-    def _rate(self, numbers: bool) -> float:
-        recipe = self.recipe
+    def rate(self) -> float:
+        """See `Learner`."""
+        recipe, numbers = self.recipe, self.step < self.recipe.number_steps
         first, count = (0, recipe.number_steps) if numbers else (recipe.number_steps, recipe.steps)
         done, most = self.step - first, recipe.number_rate if numbers else recipe.rate
         fall = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done / max(count, 1)))

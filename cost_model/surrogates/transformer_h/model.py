@@ -6,12 +6,18 @@ the kernel's tokens before it and its own design's tokens before it, never anoth
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cost_model.surrogates.transformer_h.recipe import Recipe
 from cost_model.views.hls.matrix_input import (
     DESIGN_WIDTHS,
     ESTIMATE,
@@ -19,32 +25,10 @@ from cost_model.views.hls.matrix_input import (
     LOOP_WIDTH,
     PLACES,
     TOOLS,
+    DesignInput,
+    KernelInput,
 )
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Of a model: `width` of its embeddings, a multiple of `heads`, and how many `layers` and `outputs`. Raises
-    ValueError for one that cannot be."""
-
-    width: int = 64
-    layers: int = 3
-    heads: int = 4
-    outputs: int = 6
-
-    def __post_init__(self) -> None:
-        if min(self.width, self.layers, self.heads) < 1 or self.outputs < 2 or self.width % self.heads:
-            raise ValueError(f"no model has {self}")
-
-
-@dataclass(frozen=True)
-class Regular:
-    """What keeps training from learning kernels by heart: `dropout` within layers, `forget` the share of a kernel's
-    tokens that a design does not see, `noise` in standard deviations on what is told of kernels."""
-
-    dropout: float = 0.1
-    forget: float = 0.1
-    noise: float = 0.1
+from design.core import Floats, Ints, Rows
 
 
 @dataclass(frozen=True)
@@ -59,14 +43,12 @@ class Memory:
 class Layer(nn.Module):
     """Attention, then two linear maps, each on normalised input and added to it."""
 
-    def __init__(self, shape: Shape, dropout: float) -> None:
+    def __init__(self, recipe: Recipe) -> None:
         super().__init__()
-        self.heads, self.dropout = shape.heads, dropout
-        self.before, self.between = nn.LayerNorm(shape.width), nn.LayerNorm(shape.width)
-        self.mixing = nn.Linear(shape.width, 3 * shape.width)
-        self.joining = nn.Linear(shape.width, shape.width)
-        self.wider = nn.Linear(shape.width, 2 * shape.width)
-        self.narrower = nn.Linear(2 * shape.width, shape.width)
+        width, self.heads, self.dropout = recipe.width, recipe.heads, recipe.dropout
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.mixing, self.joining = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.wider, self.narrower = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor, past: tuple[Tensor, Tensor], unseen: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """x (K, B, S, D); past keys and values (K, H, P, D / H); unseen (K, 1, 1, S, P + S) is 0 where a
@@ -93,30 +75,44 @@ class Layer(nn.Module):
 class TransformerH(nn.Module):
     """`encode` a kernel once, then `answer` for its designs. What regularises is active in training mode only."""
 
-    def __init__(self, shape: Shape, regular: Regular | None = None) -> None:
+    def __init__(self, recipe: Recipe) -> None:
+        """With an output for each metric, and the logit of validity last."""
         super().__init__()
-        self.shape, self.regular = shape, regular or Regular()
-        self.kernel, self.loop = nn.Linear(KERNEL_WIDTH, shape.width), nn.Linear(LOOP_WIDTH, shape.width)
-        self.tool = nn.Linear(len(TOOLS), shape.width)
-        self.estimate = nn.Linear(DESIGN_WIDTHS[ESTIMATE], shape.width)
-        self.place = nn.Embedding(PLACES + 1, shape.width)
-        self.query = nn.Parameter(torch.zeros(shape.width))
-        self.layers = nn.ModuleList(Layer(shape, self.regular.dropout) for _ in range(shape.layers))
-        self.last = nn.LayerNorm(shape.width)
-        self.head = nn.Linear(shape.width, shape.outputs)
+        self.recipe, width = recipe, recipe.width
+        self.kernel, self.loop = nn.Linear(KERNEL_WIDTH, width), nn.Linear(LOOP_WIDTH, width)
+        self.tool, self.estimate = nn.Linear(len(TOOLS), width), nn.Linear(DESIGN_WIDTHS[ESTIMATE], width)
+        self.place = nn.Embedding(PLACES + 1, width)
+        self.query = nn.Parameter(torch.zeros(width))
+        self.layers = nn.ModuleList(Layer(recipe) for _ in range(recipe.layers))
+        self.last, self.head = nn.LayerNorm(width), nn.Linear(width, len(recipe.metrics) + 1)
         nn.init.normal_(self.place.weight, std=0.02)
         nn.init.normal_(self.query, std=0.02)
         nn.init.zeros_(self.head.weight)  # so that training starts from the estimate
         nn.init.zeros_(self.head.bias)
 
+    def remember(self, kernels: Sequence[KernelInput]) -> Memory:
+        """What K kernels are encoded to, padded to the longest."""
+        places = [kernel.places for kernel in kernels]
+        rows = _padded([kernel.rows for kernel in kernels], self.query.dtype)
+        return self.encode(rows, _padded(places, torch.int64), _there(places))
+
+    def reply(self, memory: Memory, asked: Sequence[tuple[DesignInput, Rows]]) -> Tensor:
+        """(K, B, outputs) for as many rows B of the designs of each kernel of a memory."""
+        dtype, designs = self.query.dtype, [one for one, _ in asked]
+        loops = _padded([np.moveaxis(one.loops[rows], 1, 0) for one, rows in asked], dtype)
+        places = [one.places for one in designs]
+        tool = tensor_of(np.stack([one.tool for one in designs]), dtype)
+        estimate = tensor_of(np.stack([one.estimate[rows] for one, rows in asked]), dtype)
+        return self.answer(memory, loops.transpose(1, 2), _padded(places, torch.int64), _there(places), tool, estimate)
+
     def encode(self, rows: Tensor, places: Tensor, there: Tensor) -> Memory:
         """rows (K, P, KERNEL_WIDTH), places (K, P), there (K, P) whether it is a token or padding."""
         if self.training:
-            rows = rows + self.regular.noise * torch.randn_like(rows)
-            there = there & (torch.rand(there.shape) >= self.regular.forget)
+            rows = rows + self.recipe.noise * torch.randn_like(rows)
+            there = there & (torch.rand(there.shape) >= self.recipe.forget)
         x = (self.kernel(rows) + self.place(places))[:, None]
-        kernels, count, heads = len(rows), rows.shape[1], self.shape.heads
-        nothing = x.new_zeros(kernels, heads, 0, self.shape.width // heads)
+        kernels, count, heads = len(rows), rows.shape[1], self.recipe.heads
+        nothing = x.new_zeros(kernels, heads, 0, self.recipe.width // heads)
         unseen = _unseen(self._before(there, count), x.dtype)
         layers = []
         for layer in self.layers:
@@ -131,7 +127,7 @@ class TransformerH(nn.Module):
         (K, B, width)."""
         batch = loops.shape[1]
         if self.training:
-            loops = loops + self.regular.noise * torch.randn_like(loops)
+            loops = loops + self.recipe.noise * torch.randn_like(loops)
         told = self.loop(loops) + self.place(places)[:, None]
         which = self.tool(tool)[:, None, None].expand(-1, batch, -1, -1)
         query = self.query.expand(len(loops), batch, 1, -1)
@@ -155,3 +151,32 @@ class TransformerH(nn.Module):
 
 def _unseen(seen: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, float("-inf"))
+
+
+def tensor_of(values: Floats, dtype: torch.dtype) -> Tensor:
+    """The same numbers as a tensor, in the model's precision."""
+    return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)
+
+
+def _padded(parts: Sequence[NDArray[Any]], dtype: torch.dtype) -> Tensor:
+    """(K, longest, ..) of parts (length, ..), zeros behind the shorter."""
+    whole = np.zeros((len(parts), max(len(part) for part in parts), *parts[0].shape[1:]), dtype=parts[0].dtype)
+    for place, part in enumerate(parts):
+        whole[place, : len(part)] = part
+    return tensor_of(whole, dtype)
+
+
+def _there(parts: Sequence[Ints]) -> Tensor:
+    lengths = torch.tensor([len(part) for part in parts])
+    return torch.arange(int(lengths.max()))[None] < lengths[:, None]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """So that sums are made in the same order whatever the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

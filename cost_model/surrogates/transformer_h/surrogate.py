@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +14,9 @@ from design.errors import InputError
 from design.metrics import HLS_METRICS, VALID, target_table, values_of
 
 if TYPE_CHECKING:  # torch is loaded by whoever has a trained model
-    from cost_model.surrogates.transformer_h.trained import Trained
+    from cost_model.surrogates.transformer_h.recipe import Recipe
+    from cost_model.surrogates.transformer_h.trained import Ensemble
+    from cost_model.training.checkpoint import Checkpoint
 
 VERSION = "1"
 
@@ -25,21 +26,14 @@ class TransformerHSurrogate:
 
     name = "transformer-h"
 
-    def __init__(self, trained: Trained, view: PlainView) -> None:
+    def __init__(self, checkpoint: Checkpoint[Recipe, Ensemble], view: PlainView) -> None:
         """Raises InputError for a model of other targets than are scored."""
-        metrics = trained.members[0].outputs.metrics
+        metrics = tuple(checkpoint.recipe.metrics)
         if metrics != HLS_METRICS:
             raise InputError(self.name, f"predicts {', '.join(metrics)}", ", ".join(HLS_METRICS))
-        self._trained, self._view = trained, view
-        self.version = f"{VERSION}-{trained.digest[:8] or 'unstored'}"
-        self.trained_on = TrainingSet(frozenset(trained.card.families), frozenset(trained.card.digests))
-
-    @classmethod
-    def read(cls, path: Path, view: PlainView) -> TransformerHSurrogate:
-        """From the file of weights, its card beside it. Raises InputError as `read_trained` does."""
-        from cost_model.surrogates.transformer_h.store import read_trained
-
-        return cls(read_trained(path), view)
+        self._ensemble, self._view = checkpoint.model, view
+        self.version = f"{VERSION}-{checkpoint.digest[:8]}"
+        self.trained_on = TrainingSet(frozenset(checkpoint.learned.families), frozenset(checkpoint.learned.digests))
 
     def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
         """See `Surrogate`. Labels without cycles or resources teach nothing, and none teaches what is valid. Raises
@@ -49,7 +43,7 @@ class TransformerHSurrogate:
         if task.metrics != HLS_METRICS:
             refused = f"is of {task.schema.name} and its {', '.join(task.metrics)}, which {self.name} does not predict"
             raise InputError(f"task {task.name}", refused, "hls")
-        model, view = self._trained.of(task), self._view
+        model, view = self._ensemble.of(task), self._view
         correction = Correction(np.zeros(len(task.metrics)))
         if labels is not None:
             truth = target_table({metric: labels.metric(metric) for metric in task.metrics}, task.metrics)

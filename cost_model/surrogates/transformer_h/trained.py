@@ -9,32 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cost_model.surrogates.transformer_h.model import Memory, TransformerH
-from cost_model.surrogates.transformer_h.training import Learned, one_thread
-from cost_model.views.hls.matrix_input import design_input, design_matrices, kernel_input, kernel_matrices
+from cost_model.surrogates.transformer_h.model import Memory, TransformerH, one_thread
+from cost_model.surrogates.transformer_h.recipe import Recipe
+from cost_model.surrogates.transformer_h.training_examples import Outputs
+from cost_model.training.checkpoint import Kept
+from cost_model.views.hls.matrix_input import (
+    BLOCKS,
+    DesignInput,
+    Scaling,
+    design_input,
+    design_matrices,
+    kernel_input,
+    kernel_matrices,
+)
 from design.contracts import Task
 from design.core import Floats, Ints
 
 BATCH = 32  # designs that are worked out at once
 DIGITS = 6  # of an output that are kept, after the point
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a stored model says of itself: whose results it has seen (families held out to say when to stop among
-    them), from which seed, and how it was made."""
-
-    families: tuple[str, ...]
-    digests: tuple[str, ...]
-    seed: int
-    command: str
 
 
 @dataclass(frozen=True)
@@ -48,82 +46,78 @@ class RawPrediction:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """Models whose outputs are averaged, each with the scaling of its own training. `digest` is that of the weights and
-    all that belongs to them."""
+class Member(Kept):
+    """A trained model with what its inputs and outputs are measured in."""
 
-    members: tuple[Learned, ...]
-    card: Card
-    digest: str = field(default="", compare=False)
+    model: TransformerH
+    scaling: Scaling
+    outputs: Outputs
+
+    def kept(self) -> dict[str, Tensor]:
+        """See `Kept`: the weights, and of the rest what is an array."""
+        arrays = {f"mean.{name}": values for name, values in self.scaling.mean.items()}
+        arrays |= {f"deviation.{name}": values for name, values in self.scaling.deviation.items()}
+        arrays |= {name: getattr(self.outputs, name) for name in ("center", "spread", "trust")}
+        weights = {f"model.{name}": weight for name, weight in self.model.state_dict().items()}
+        return weights | {name: torch.from_numpy(values) for name, values in arrays.items()}
+
+
+@dataclass(frozen=True)
+class Ensemble(Kept):
+    """Members whose answers are averaged."""
+
+    members: tuple[Member, ...]
 
     def of(self, task: Task) -> KernelModel:
         """To ask for designs of a kernel, which is encoded once."""
         return KernelModel(self.members, task)
 
+    def kept(self) -> dict[str, Tensor]:
+        """See `Kept`."""
+        return {f"{n}.{name}": tensor for n, one in enumerate(self.members) for name, tensor in one.kept().items()}
+
+
+def untrained(recipe: Recipe, base: object = None) -> Ensemble:
+    """With room for what training finds."""
+    members, count = [], len(recipe.metrics)
+    for _ in range(recipe.members):
+        scaling = Scaling(*({name: np.zeros(width) for name, width in BLOCKS.items()} for _ in range(2)))
+        outputs = Outputs(tuple(recipe.metrics), np.zeros(count), np.zeros(count), recipe.difference, np.zeros(count))
+        members.append(Member(TransformerH(recipe).eval().requires_grad_(False), scaling, outputs))
+    return Ensemble(tuple(members))
+
 
 class KernelModel:
-    """The models of a `Trained` with a kernel in mind."""
+    """The members of an ensemble with a kernel in mind."""
 
-    def __init__(self, members: Sequence[Learned], task: Task) -> None:
-        self.task, self.metrics = task, members[0].outputs.metrics
-        self._tokens = kernel_matrices(task)
+    def __init__(self, members: Sequence[Member], task: Task) -> None:
+        self.task, self._members, self._tokens = task, members, kernel_matrices(task)
         with one_thread(), torch.inference_mode():
-            self._members = [_Member(member, _exact(member.model), self._encoded(member)) for member in members]
-
-    def _encoded(self, member: Learned) -> Memory:
-        told = kernel_input(self._tokens, member.scaling)
-        there = torch.ones(1, len(told.places), dtype=torch.bool)
-        return _exact(member.model).encode(_tensor(told.rows)[None], torch.from_numpy(told.places)[None], there)
+            self._models = [deepcopy(member.model).double() for member in members]
+            self._memories = [
+                model.remember([kernel_input(self._tokens, member.scaling)])
+                for model, member in zip(self._models, members, strict=True)
+            ]
 
     def predict(self, columns: Mapping[str, Ints]) -> RawPrediction:
         """Of n designs by `columns` (n,)."""
         tokens = design_matrices(self.task, columns)
         found = []
         with one_thread(), torch.inference_mode():
-            for one in self._members:
-                told = design_input(self._tokens, tokens, one.learned.scaling)
-                raw = np.round(_asked(one, told.loops, told.places, told.tool, told.estimate), DIGITS)
-                y = one.learned.outputs.targets(told.start, raw[:, :-1])
-                valid = 1 / (1 + np.exp(-raw[:, -1] - told.chance))
+            for member, model, memory in zip(self._members, self._models, self._memories, strict=True):
+                designs = design_input(self._tokens, tokens, member.scaling)
+                raw = np.round(_in_batches(model, memory, designs), DIGITS)
+                y = member.outputs.targets(designs.start, raw[:, :-1])
+                valid = 1 / (1 + np.exp(-raw[:, -1] - designs.chance))
                 found.append(np.concatenate([y, valid[:, None]], axis=1))
-        whole = found[0]
-        for more in found[1:]:
-            whole = whole + more
-        whole = whole / len(found)
+        whole = sum(found[1:], found[0]) / len(found)
         return RawPrediction(whole[:, :-1], whole[:, -1], tokens.estimate)
 
 
-@dataclass(frozen=True)
-class _Member:
-    learned: Learned
-    model: TransformerH
-    memory: Memory
-
-
-def _asked(one: _Member, loops: Floats, places: Ints, tool: Floats, estimate: Floats) -> Floats:
+def _in_batches(model: TransformerH, memory: Memory, designs: DesignInput) -> Floats:
     """(n, outputs), BATCH designs at a time."""
-    count = len(estimate)
-    found = np.empty((count, one.model.shape.outputs))
-    there = torch.ones(1, len(places), dtype=torch.bool)
+    count, found = len(designs.chance), []
     for begin in range(0, count, BATCH):
         rows = np.minimum(np.arange(begin, begin + BATCH), count - 1)
-        said = one.model.answer(
-            one.memory,
-            _tensor(loops[rows])[None],
-            torch.from_numpy(places)[None],
-            there,
-            _tensor(tool)[None],
-            _tensor(estimate[rows])[None],
-        )
-        found[begin : begin + BATCH] = said[0, : min(BATCH, count - begin)].numpy()
-    return found
-
-
-def _exact(model: TransformerH) -> TransformerH:
-    copy: Any = deepcopy(model)
-    found: TransformerH = copy.eval().requires_grad_(False).double()
-    return found
-
-
-def _tensor(values: Floats) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))
+        found.append(model.reply(memory, [(designs, rows)])[0, : count - begin].numpy())
+    return np.concatenate([*found, np.empty((0, len(model.recipe.metrics) + 1))])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,13 +91,12 @@ class Outputs:
         return start[:, self.places] + self.trust * self.change(start, outputs)
 
 
-def lessons_of(tables: Sequence[Dataset], progress: Callable[[str], None] = lambda line: None) -> list[TrainingTable]:
+def lessons_of(tables: Sequence[Dataset]) -> list[TrainingTable]:
     """Of all tables with a design. Raises InputError where no design has cycles."""
     found = []
     for table in tables:
         if len(table):
             task = table.task
-            progress(f"reading {task.name} ({table.provenance.where}): {len(table)} designs")
             y = target_table({name: table.metric(name) for name in HLS_METRICS}, HLS_METRICS)
             designs = design_matrices(task, table.batch.columns)
             one = (task.name, task.family, task.digest, kernel_matrices(task), designs, y)

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cost_model.surrogates.conformal.fit_prior import make_prior
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cost_model.corpus.label_draws import answered_rows, label_rows
 from cost_model.hls.estimate import EstimateSurrogate
-from cost_model.surrogates.conformal.fit_prior import make_prior
 from cost_model.surrogates.conformal.predictive_spread import difficulty, relative
 from cost_model.surrogates.conformal.prior import Prior
 from cost_model.surrogates.conformal.residuals import FOLDS, PLAIN, Terms, cross_fitted_residuals, residuals_of

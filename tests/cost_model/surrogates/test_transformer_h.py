@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from cost_model.corpus.label_draws import label_rows
-from cost_model.surrogates.transformer_h.store import write_trained
+from cost_model.surrogates.checkpoints import transformer_h
 from cost_model.surrogates.transformer_h.surrogate import TransformerHSurrogate
+from cost_model.surrogates.transformer_h.trained import Ensemble
+from cost_model.training.checkpoint import save
 from cost_model.views.hls.view import HlsView
 from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
 from design.contracts import Dataset, Evaluator
@@ -28,7 +30,7 @@ from frontends.c_kernel import parse_kernel
 from frontends.hls_results.tables import hls_dataset
 from tests.cases import ROOT
 from tests.cases_hls import scale_source
-from tests.cost_model.surrogates.tiny_transformer_h import tiny, tiny_tables
+from tests.cost_model.surrogates.tiny_transformer_h import RECIPE, tiny, tiny_tables
 
 STORED = "TRANSFORMER_H_OF_A_TEST"
 VIEW = HlsView()
@@ -69,11 +71,11 @@ def test_values_that_no_directive_has(factory: Any) -> None:
 
 def make_stored() -> tuple[Evaluator, Batch]:
     """As `make_adapted`, with the model in the file that the environment names."""
-    return make_adapted(TransformerHSurrogate.read(Path(os.environ[STORED]), VIEW))
+    return make_adapted(transformer_h(VIEW, os.environ[STORED]))
 
 
 def test_the_same_in_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_trained(tiny(), tmp_path / "model.safetensors")
+    save(tmp_path / "model.safetensors", RECIPE, tiny().model, tiny().learned, {})
     monkeypatch.setenv(STORED, str(tmp_path / "model.safetensors"))
     check_other_process("tests.cost_model.surrogates.test_transformer_h:make_stored")
 
@@ -107,15 +109,15 @@ def test_labels_without_answers_teach_nothing() -> None:
 def test_from_a_file(tmp_path: Path) -> None:
     """The same answers and a version that follows the weights; other targets are refused."""
     path = tmp_path / "model.safetensors"
-    write_trained(tiny(), path)
-    table, surrogate = scale(), TransformerHSurrogate.read(path, VIEW)
+    save(path, RECIPE, tiny().model, tiny().learned, {})
+    table, surrogate = scale(), transformer_h(VIEW, str(path))
     one, two = (s.condition(table.task, None, seed=0) for s in (surrogate, TransformerHSurrogate(tiny(), VIEW)))
     np.testing.assert_array_equal(*(e.evaluate(table.batch, seed=0).metrics["cycles"] for e in (one, two)))
-    write_trained(replace(tiny(), members=tiny().members[:1]), path)
-    assert TransformerHSurrogate.read(path, VIEW).version != surrogate.version
-    few = replace(tiny().members[0], outputs=replace(tiny().members[0].outputs, metrics=("cycles",)))
+    save(path, RECIPE.model_copy(update={"members": 1}), Ensemble(tiny().model.members[:1]), tiny().learned, {})
+    assert transformer_h(VIEW, str(path)).version != surrogate.version
+    few = RECIPE.model_copy(update={"metrics": ["cycles"]})
     with pytest.raises(InputError, match="predicts cycles"):
-        TransformerHSurrogate(replace(tiny(), members=(few,)), VIEW)
+        TransformerHSurrogate(replace(tiny(), recipe=few), VIEW)
 
 
 def test_nothing_heavy_until_it_is_used() -> None:

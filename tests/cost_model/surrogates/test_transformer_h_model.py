@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from cost_model.surrogates.tables.correction import Correction, learn
-from cost_model.surrogates.transformer_h.model import Shape, TransformerH
-from cost_model.surrogates.transformer_h.trained import RawPrediction
-from cost_model.surrogates.transformer_h.training import agreement_of, answer, error_of, folds_of, train, trusted
+from cost_model.surrogates.transformer_h.model import TransformerH
+from cost_model.surrogates.transformer_h.recipe import Recipe
+from cost_model.surrogates.transformer_h.trained import Ensemble, RawPrediction
+from cost_model.surrogates.transformer_h.training import Pupil, agreement_of, answer, error_of, folds_of, trusted
 from cost_model.surrogates.transformer_h.training_examples import (
     Outputs,
     lessons_of,
@@ -49,9 +50,10 @@ from design.hls.task import HlsTask, hls_task_of
 from design.metrics import HLS_METRICS, target_table
 from frontends.c_kernel import parse_kernel
 from tests.cases_hls import DOT, scale_source
-from tests.cost_model.surrogates.tiny_transformer_h import SETTINGS, tiny, tiny_lessons, tiny_tables
+from tests.cost_model.surrogates.tiny_transformer_h import RECIPE, pupil, tiny, tiny_lessons, tiny_tables
 
 V18 = TARGETS["v18"]
+SMALL = Recipe(width=16, layers=2, heads=2, metrics=["cycles", "lut"])
 BODY = "".join(f"      x[i] = x[i] * {n}.5;\n" for n in range(2, 102))
 LONG = f"#pragma ACCEL kernel\nvoid f(double x[9]) {{\n  int i;\n  for (i = 0; i < 9; i++) {{\n{BODY}  }}\n}}\n"
 
@@ -150,13 +152,13 @@ def said(model: TransformerH, given: list[torch.Tensor]) -> torch.Tensor:
 def model() -> TransformerH:
     """With a head that is not silent."""
     torch.manual_seed(1)
-    model = TransformerH(Shape(16, 2, 2, 3)).eval().requires_grad_(False)
+    model = TransformerH(SMALL).eval().requires_grad_(False)
     torch.nn.init.normal_(model.head.weight)
     return model
 
 
 def test_an_untrained_model_says_the_estimate(model: TransformerH) -> None:
-    assert not said(TransformerH(Shape(16, 2, 2, 3)).eval(), inputs(model)).any()
+    assert not said(TransformerH(SMALL).eval(), inputs(model)).any()
 
 
 def test_a_kernel_does_not_see_designs_and_designs_not_each_other(model: TransformerH) -> None:
@@ -188,14 +190,14 @@ def test_padding_says_nothing(model: TransformerH) -> None:
 
 def test_training_learns_and_repeats() -> None:
     """Nearer than the estimate on what was taught; the same seed gives the same weights."""
-    member = tiny().members[0]
-    again = train(tiny_lessons(), SETTINGS, ("dot",), 3)
+    member = tiny().model.members[0]
+    again = pupil(RECIPE).member
     for one, two in zip(member.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(one, two)
-    other = tiny().members[1].model.parameters()
+    other = tiny().model.members[1].model.parameters()
     assert any(not torch.equal(one, two) for one, two in zip(member.model.parameters(), other, strict=True))
-    long = train(tiny_lessons(), replace(SETTINGS, steps=80, check=80), ("dot",), 3)
-    silent = TransformerH(SETTINGS.shape).eval()
+    long = pupil(RECIPE.model_copy(update={"steps": 80, "check": 80})).member
+    silent = TransformerH(RECIPE).eval()
     taught = [scaled(lesson, long.scaling, long.outputs) for lesson in tiny_lessons() if lesson.family == "scale"]
     assert error_of(long.model, taught, long.outputs) < error_of(silent, taught, long.outputs) / 1.2
 
@@ -206,7 +208,7 @@ def test_a_global_seed_is_left_alone() -> None:
     expected = torch.rand(3)
     torch.manual_seed(5)
     threads = torch.get_num_threads()
-    train(tiny_lessons(), replace(SETTINGS, steps=2), ("dot",), 3)
+    pupil(RECIPE.model_copy(update={"steps": 2}))
     assert torch.equal(torch.rand(3), expected) and torch.get_num_threads() == threads
 
 
@@ -214,12 +216,13 @@ def test_unknown_targets_are_left_out() -> None:
     """A resource known of one design only teaches from that one; of none at all, it is no target."""
     blank = [replace(lesson, y=np.where(np.arange(5) == 3, np.nan, lesson.y)) for lesson in tiny_lessons()]
     with pytest.raises(InputError, match="dsp, which no design has"):
-        train(blank, SETTINGS, ("dot",), 3)
+        pupil(RECIPE, lessons=blank)
     scale = next(place for place, lesson in enumerate(blank) if lesson.family == "scale")
     blank[scale].y[np.flatnonzero(blank[scale].known)[0], 3] = 2.0
-    learned = train(blank, replace(SETTINGS, steps=20), ("dot",), 3)
-    assert all(torch.isfinite(value).all() for value in learned.model.parameters())
-    assert np.isfinite(learned.error) and np.isfinite(learned.agreement).all()
+    learned = pupil(RECIPE.model_copy(update={"steps": 20}), lessons=blank)
+    assert all(torch.isfinite(value).all() for value in learned.member.model.parameters())
+    agreement = agreement_of(learned.member.model, learned.exam, learned.member.outputs)
+    assert np.isfinite(learned.best) and np.isfinite(agreement).all()
 
 
 def test_held_out_families() -> None:
@@ -233,17 +236,16 @@ def test_held_out_families() -> None:
     assert sorted(folds_of(tiny_lessons(), 4, 0)) == [("dot",), ("scale",), ("twice",)]
     for names in ((), ("nobody",), ("dot", "scale", "twice")):
         with pytest.raises(InputError, match="validation families"):
-            train(tiny_lessons(), SETTINGS, names, 0)
+            Pupil(RECIPE, tiny_lessons(), names)
     with pytest.raises(InputError, match="no design with cycles"):
         lessons_of([])
 
 
 def test_trust_is_earned_on_held_out_families() -> None:
     """What is wanted is done as far as that was best: not where it was wrong, by half where it went twice too far."""
-    first, second = tiny().members
+    first, second = tiny().model.members
     pieces = [np.array([[2.0, -1, 1, 9, 0], [1.0, 1, 4, 1, 0]]), np.array([[0.0, 0, 1, 9, 0], [1.0, 1, 0, 1, 0]])]
-    pair = [replace(member, agreement=piece) for member, piece in zip((first, second), pieces, strict=True)]
-    for member in trusted(pair):
+    for member in trusted((first, second), pieces):
         np.testing.assert_allclose(member.outputs.trust, [1, 0, 0.5, 1, 0])
     lesson = tiny_lessons()[0]
     said, start = np.ones((len(lesson.y), 5)), lesson.designs.start
@@ -252,7 +254,7 @@ def test_trust_is_earned_on_held_out_families() -> None:
     middle = replace(full, trust=np.full(5, 0.5)).targets(start, said)
     np.testing.assert_allclose(middle, (full.targets(start, said) + start) / 2)
     exam = scaled(lesson, first.scaling, full)  # a model that is silent wants the centre
-    product, square = agreement_of(TransformerH(SETTINGS.shape).eval(), [exam], full)
+    product, square = agreement_of(TransformerH(RECIPE).eval(), [exam], full)
     known = np.isfinite(lesson.y).all(axis=1)
     np.testing.assert_allclose(square, full.center**2)
     np.testing.assert_allclose(product, ((lesson.y - start)[known] * full.center).mean(axis=0))
@@ -260,13 +262,13 @@ def test_trust_is_earned_on_held_out_families() -> None:
 
 def test_batches_of_training_are_those_of_use() -> None:
     """What training computes in single precision, padded beside other kernels, is what a model at work says."""
-    member = tiny().members[0]
+    member = tiny().model.members[0]
     tables = [tiny_tables()[place] for place in (0, 1)]
     lessons = [lesson for table in tables for lesson in lessons_of([table])]
     asked = [(scaled(lesson, member.scaling, member.outputs), np.arange(10)) for lesson in lessons]
     with torch.no_grad():
         raw = answer(member.model, asked).numpy()
-    alone = replace(tiny(), members=(member,))
+    alone = Ensemble((member,))
     for place, (table, lesson) in enumerate(zip(tables, lessons, strict=True)):
         found = alone.of(hls_task_of(table)).predict(table.batch.take(np.arange(10)).columns)
         expected = member.outputs.targets(lesson.designs.start[:10], raw[place, :, :-1].astype(np.float64))
@@ -276,8 +278,8 @@ def test_batches_of_training_are_those_of_use() -> None:
 
 def test_members_are_averaged() -> None:
     table = tiny_tables()[0]
-    both = tiny().of(hls_task_of(table)).predict(table.batch.columns).y
-    alone = [replace(tiny(), members=(member,)).of(hls_task_of(table)) for member in tiny().members]
+    both = tiny().model.of(hls_task_of(table)).predict(table.batch.columns).y
+    alone = [Ensemble((member,)).of(hls_task_of(table)) for member in tiny().model.members]
     first, second = (model.predict(table.batch.columns).y for model in alone)
     np.testing.assert_allclose(both, (first + second) / 2)
     assert not np.allclose(first, second)
@@ -288,7 +290,7 @@ def test_labels_shift_then_correct() -> None:
     table = next(table for table in tiny_tables() if table.task.name == "scale")
     task, view = table.task, HlsView()
     rows = np.flatnonzero(table.metric("cycles") > 0)
-    model = tiny().of(hls_task_of(table))
+    model = tiny().model.of(hls_task_of(table))
 
     def taught(some: Rows) -> tuple[Correction, RawPrediction, Floats]:
         batch = table.batch.take(some)
@@ -316,6 +318,6 @@ def test_labels_shift_then_correct() -> None:
 
 def test_metrics_may_be_fewer() -> None:
     """A list of targets shapes the model."""
-    learned = train(tiny_lessons(), replace(SETTINGS, metrics=("cycles", "dsp"), steps=2), ("dot",), 0)
-    assert learned.model.shape.outputs == 3 and isinstance(learned.outputs, Outputs)
-    assert learned.outputs.metrics == ("cycles", "dsp")
+    member = pupil(RECIPE.model_copy(update={"metrics": ["cycles", "dsp"], "steps": 2})).member
+    assert member.model.head.out_features == 3 and isinstance(member.outputs, Outputs)
+    assert member.outputs.metrics == ("cycles", "dsp")

@@ -15,11 +15,11 @@ if TYPE_CHECKING:  # a recipe knows the sizes of a backbone
 
 
 def make_backbone(recipe: Recipe, base: Base | None) -> Backbone:
-    """As it begins, by torch's random numbers; `base` is what `base_of` says for the recipe. Raises InputError for a
-    base that cannot be used, and where what reads it is not installed."""
+    """As it begins, by torch's random numbers, ready to answer; `base` is what `base_of` says for the recipe. Raises
+    InputError for a base that cannot be used, and where what reads it is not installed."""
     if base is None:
         assert recipe.backbone == "tiny", "base_of gives a base to all others"
-        return Tiny(recipe.sizes)
+        return Tiny(recipe.sizes).eval()
     for library in ("transformers", "peft"):
         if importlib.util.find_spec(library) is None:
             raise InputError(f"backbone {recipe.backbone}", f"needs {library}", "pip install -r requirements.txt")

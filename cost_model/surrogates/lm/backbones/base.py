@@ -5,21 +5,17 @@ Layout, reader and trainer use nothing else. Tokens are numbers of `cost_model/v
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from abc import abstractmethod
 
-import torch
 from torch import Tensor, nn
 
 from cost_model.surrogates.lm.backbones.kv_cache import Memory, Past
+from cost_model.training.checkpoint import Kept
 
 
-class Backbone(nn.Module, ABC):
+class Backbone(nn.Module, Kept):
     """A decoder whose program part is encoded once. Tokens, places and masks come on the CPU and logits go back there;
-    what lies between may be elsewhere. Deterministic when dropout is off. `base` is the digest of a model from
-    elsewhere whose weights a checkpoint does not hold, or nothing."""
-
-    base: str = ""
+    what lies between may be elsewhere. Deterministic when dropout is off."""
 
     @abstractmethod
     def program(self, tokens: Tensor) -> Memory:
@@ -35,21 +31,3 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def logits(self, states: Tensor, tokens: Tensor) -> Tensor:
         """How likely each of some tokens (k,) is to follow, (..., k), up to a constant."""
-
-    @abstractmethod
-    def kept(self) -> dict[str, Tensor]:
-        """What training changes, by name: what a checkpoint holds. They are the model's own tensors, no copies."""
-
-    def bring(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what `kept` gave. Raises ValueError for other names or shapes, and changes nothing then."""
-        own = self.kept()
-        if _shapes(own) != _shapes(tensors):
-            raise ValueError("tensors of other names or shapes")
-        with torch.no_grad():
-            for name, tensor in tensors.items():
-                own[name].copy_(tensor)
-
-
-def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """By name."""
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}

@@ -6,10 +6,11 @@ from functools import lru_cache
 
 import torch
 
+from cost_model.surrogates.lm.backbones.base import Backbone
 from cost_model.surrogates.lm.backbones.tiny import Tiny
-from cost_model.surrogates.lm.checkpoint import Checkpoint, Learned, digest_of
 from cost_model.surrogates.lm.examples import Examples, Prompter, examples_of
 from cost_model.surrogates.lm.recipe import Recipe
+from cost_model.training.checkpoint import Checkpoint, Learned, digest_of
 from cost_model.views.hls.view import HlsView
 from design.contracts import Dataset
 from design.core import Batch
@@ -24,7 +25,7 @@ RECIPE = Recipe(width=32, layers=2, heads=2, number_steps=4, steps=4, designs=8,
 
 
 @lru_cache
-def untrained(seed: int = 0) -> Checkpoint:
+def untrained(seed: int = 0) -> Checkpoint[Recipe, Backbone]:
     """A model as it begins, its weights made large enough for its answers to differ from design to design."""
     torch.manual_seed(seed)
     model = Tiny(RECIPE.sizes).eval()

@@ -16,12 +16,13 @@ from cost_model.surrogates.lm.backbones.base_models import WHEEL, base_of
 from cost_model.surrogates.lm.backbones.causal import Causal
 from cost_model.surrogates.lm.backbones.kv_cache import Notebook, Shared
 from cost_model.surrogates.lm.backbones.vocabulary_adapter import spelled, transplanted
-from cost_model.surrogates.lm.checkpoint import Learned, digest_of, load, save
 from cost_model.surrogates.lm.grammar import Grammar
 from cost_model.surrogates.lm.inference import TOGETHER, Reader
 from cost_model.surrogates.lm.recipe import Recipe
 from cost_model.surrogates.lm.training import Trainer, TrainingExamples, lesson
-from cost_model.surrogates.lm.training_state import Progress, load_state, save_state
+from cost_model.training.checkpoint import Learned, digest_of, save
+from cost_model.training.models import load
+from cost_model.training.state import State
 from cost_model.views.tokens import IDS, VOCABULARY
 from design.errors import InputError
 from design.metrics import HLS_METRICS
@@ -122,21 +123,22 @@ def test_going_on(folders: dict[str, Path], lessons: list[TrainingExamples], tmp
     base, path = base_of("base", str(folders["llama"])), tmp_path / "state"
     first = Trainer(RECIPE_OF_BASE, lessons, base)
     first.advance()
-    save_state(path, RECIPE_OF_BASE, "corpus", first, Progress())
+    State(path, {"base": first.model.base}).save(0, first)
     second = Trainer(RECIPE_OF_BASE, lessons, base)
-    load_state(path, RECIPE_OF_BASE, "corpus", second)
+    State(path, {"base": second.model.base}, resume=True).restore(0, second)
+    assert second.step == 1
     first.advance(), second.advance()
     assert digest_of(first.model.kept()) == digest_of(second.model.kept())
     other = Trainer(RECIPE_OF_BASE, lessons, base_of("base", str(write_base(tmp_path / "other", seed=3))))
     with pytest.raises(InputError, match="another base"):
-        load_state(path, RECIPE_OF_BASE, "corpus", other)
+        State(path, {"base": other.model.base}, resume=True)
 
 
 def test_checkpoint(folders: dict[str, Path], tmp_path: Path) -> None:
     """It holds what was trained and no more, answers as before on the same base, and refuses any other or none."""
     model, path = causal(folders["llama"]), tmp_path / "model.safetensors"
     made = save(path, RECIPE_OF_BASE, model, Learned(("gemm",)), {})
-    found = load(path, str(folders["llama"]))
+    found = load(path, "lm", str(folders["llama"]))
     assert found.digest == made.digest and found.model.base == model.base and not found.model.training
     prompts = prompter().prompts(designs(3))[0]
     readings = [Reader(each, Grammar(CODEC), prompts.program).read(prompts) for each in (model, found.model)]
@@ -148,7 +150,7 @@ def test_checkpoint(folders: dict[str, Path], tmp_path: Path) -> None:
     cases = [(str(other), "trained on base"), (None, "--base-model"), (str(tmp_path / "absent"), "is no folder")]
     for given, said in cases:
         with pytest.raises(InputError, match=said) as error:
-            load(path, given)
+            load(path, "lm", given)
         assert "\n" not in str(error.value)
 
 

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cost_model.numbers import Scientific
-from cost_model.surrogates.lm.checkpoint import Checkpoint
 from cost_model.surrogates.lm.examples import ONE, Prompts
 from cost_model.surrogates.lm.grammar import Grammar
 from cost_model.surrogates.lm.inference import Reader
 from cost_model.surrogates.lm.labels import labels_text
-from cost_model.surrogates.lm.recipe import recipe_of
 from cost_model.surrogates.lm.surrogate import LmSurrogate
 from cost_model.surrogates.lm.training import Trainer, TrainingExamples, lesson, usual
+from cost_model.training.checkpoint import Checkpoint
+from cost_model.training.models import recipe_of
 from cost_model.views.tokens import IDS, VOCABULARY
 from design.errors import InputError
 from design.hls.design import VU9P
