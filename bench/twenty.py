@@ -12,12 +12,12 @@ All files that a command leaves are compared, with its standard output and exit 
 databases by row and column, checkpoints by tensor, pictures byte by byte, of the report its text. Left out of the
 comparison, since they carry no result:
 - wall and CPU times, in fields (TIMES) and in sentences (SENTENCES); dates;
-- versions of program and libraries, and the git revision (VERSIONS); versions of evaluators and models are compared;
+- versions of program, libraries and file formats, and the git revision (VERSIONS); those of evaluators and models are
+  compared;
 - absolute paths of tree, output folder, data and interpreter, which become words; runs of spaces and of lines, which
   depend on the length of paths in a table;
 - run.log (told by the clock), locks, and standard error (progress).
-A key, column, table or file that only B has, and lines that B's text has beside all of A's, are told as added and are
-no difference. Whatever is in A and not the same in B is one.
+What only B has (a key, column, table, file, or lines beside all of A's) is told as added and is no difference.
 """
 
 from __future__ import annotations
@@ -90,14 +90,16 @@ print(json.dumps({"cycles": cycles, "lut": 1000 + 100 * copies, "ff": 2000 + cop
 FACTS, STDOUT, STDERR = "command.json", "stdout.txt", "stderr.txt"
 UNCOMPARED = ("run.log", ".lock", STDERR, "run.sqlite-wal", "run.sqlite-shm")
 TIMES = {"cpu_s", "wall_s", "cost_s", "seconds", "cpu_seconds", "wall_seconds", "begun", "ended"}  # where numbers
-VERSIONS = {"versions", "revision", "commit", "paths"}
+NUMBER = re.compile(r"[\d.eE+-]*")
+VERSIONS = {"versions", "revision", "commit", "format", "paths"}
 SENTENCES = (
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?\S*", "DATE"),
     (r"(candidates in) [^()]+ \([^)]*CPU-s\)", r"\1 TIME"),
     (r"(points in) [\d.,]+ CPU-seconds", r"\1 TIME"),
     (r"^\s*\d+ s\. (Tables and runs)", r"TIME \1"),
     (r"^((?:\S+ loop|nsga-ii|random) .*%) [\d.]+ *$", r"\1 TIME"),  # CPU-seconds of the race's methods
-    (r"^(versions|seconds of search) .*$", r"\1"),  # of the report, of `compare`
+    (r"^(seconds of search) .*$", r"\1"),  # of `compare`
+    (r"^tilewright [\d.]+, python .*$", "VERSIONS"),  # of the report
 )
 
 
@@ -190,8 +192,8 @@ class Clean:
     def value(self, value: Any) -> Any:
         """Of what JSON, CSV or a database said."""
         if isinstance(value, Mapping):
-            kept = {k: v for k, v in value.items() if k not in VERSIONS and not (k in TIMES and _number(v))}
-            return {str(k): self.value(v) for k, v in kept.items()}
+            told = {key for key in TIMES & value.keys() if NUMBER.fullmatch(str(value[key] or ""))}
+            return {str(key): self.value(one) for key, one in value.items() if key not in VERSIONS | told}
         if isinstance(value, list | tuple):
             return [self.value(one) for one in value]
         if isinstance(value, str):
@@ -200,10 +202,6 @@ class Clean:
             except ValueError:
                 return self.text(value)
         return value.hex() if isinstance(value, bytes) else value
-
-
-def _number(value: object) -> bool:
-    return value is None or re.fullmatch(r"[\d.eE+-]*", str(value)) is not None
 
 
 def reading(path: Path, clean: Clean) -> Any:
