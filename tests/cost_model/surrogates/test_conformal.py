@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cost_model.surrogates.conformal.fit_prior import make_prior
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from cost_model.surrogates.conformal.store import read_prior, write_prior
 from cost_model.surrogates.conformal.surrogate import ConformalSurrogate, around
 from cost_model.surrogates.function_evaluator import FunctionEvaluator
 from cost_model.surrogates.tables.transfer import baselines
+from cost_model.training.calibrate import make_prior
 from cost_model.views.hls.view import HlsView
 from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
 from design.contracts import Dataset, Evaluator, Surrogate, Task, TrainingSet
