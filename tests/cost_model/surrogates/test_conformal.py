@@ -94,7 +94,7 @@ class Wrong:
 @cache
 def prior() -> Prior:
     """Of errors like those of `Wrong`, of five tables that count as forty."""
-    made = make_prior(tables(), lambda rest: Wrong(99, shown=tuple(rest)), VIEW)
+    made = make_prior(tables(), lambda _, rest: Wrong(99, shown=tuple(rest)), VIEW)
     assert made.shapes[20]["cycles"].kernels == 5
     shapes = {n: {m: replace(shape, kernels=40) for m, shape in by.items()} for n, by in made.shapes.items()}
     return replace(made, shapes=shapes)
@@ -265,7 +265,7 @@ def test_no_prior_from_who_has_seen_the_family(tmp_path: Path) -> None:
     """Each family is asked of a surrogate refitted without it, by both tools; few designs teach nothing."""
     given: list[set[str]] = []
 
-    def refit(rest: list[Dataset]) -> Surrogate:
+    def refit(part: int, rest: list[Dataset]) -> Surrogate:
         given.append({table.task.family for table in rest})
         return Wrong(shown=tuple(rest))
 
