@@ -113,6 +113,7 @@ class CascadeSurrogate:
 
     def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Cascade:
         """See `Surrogate`."""
+        labels = None if labels is None else labels.answered()
         reference, view = self.reference.condition(task, labels, seed=seed), self.view
         model, why = None, "no model"
         if self.model is not None:
