@@ -23,6 +23,7 @@ import numpy as np
 
 from design.core import LEVEL, Evaluation, Genomes, Ints, Status
 from design.errors import InputError
+from design.transaction import transaction
 from dse.records.columns import HIGH, LOW, answers_in, columns_of, in_order, kind_of, row_bytes
 
 FILE = "run.sqlite"
@@ -117,17 +118,8 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """One transaction. Raises OSError, naming the file, where the disk does not take it."""
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        with transaction(self._db, self.path):
             yield
-            self._db.execute("COMMIT")
-        except BaseException as error:
-            # What is half written must not be read back as written.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError):
-                raise OSError(None, f"cannot be written ({error})", str(self.path)) from None
-            raise
 
     def add(self, generation: int, ids: Ints, genomes: Genomes, keys: Sequence[bytes], evaluation: Evaluation) -> None:
         """Candidates with these numbers, in one transaction. Raises InputError for a metric whose name is taken."""
