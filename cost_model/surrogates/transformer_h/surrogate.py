@@ -47,8 +47,8 @@ class TransformerHSurrogate:
         from cost_model.surrogates.tables.correction import Correction, learn
 
         if task.metrics != HLS_METRICS:
-            found = f"is of {task.schema.name} and its {', '.join(task.metrics)}, which {self.name} does not predict"
-            raise InputError(f"task {task.name}", found, "hls")
+            what = f"is of {task.schema.name} and its {', '.join(task.metrics)}, which {self.name} does not predict"
+            raise InputError(f"task {task.name}", what, "hls")
         model, view = self._trained.of(task), self._view
         correction = Correction(np.zeros(len(task.metrics)))
         if labels is not None:
