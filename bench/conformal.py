@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from cost_model.surrogates.conformal.fit_prior import COUNTS, CalibrationExamples, calibration_examples, prior_of
 
 from bench import parser_of
 from cost_model.corpus.label_draws import why_skipped
@@ -22,6 +21,7 @@ from cost_model.corpus.split import read_split
 from cost_model.hls.estimate import EstimateSurrogate
 from cost_model.surrogates.conformal.surrogate import ConformalSurrogate
 from cost_model.surrogates.tables.transfer import baselines
+from cost_model.training.calibrate import COUNTS, CalibrationExamples, calibration_examples, prior_of
 from cost_model.views.hls.view import HlsView
 from design.contracts import Dataset, Evaluator, Surrogate, Task
 from design.core import key_bytes

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from cost_model.surrogates.conformal.fit_prior import COUNTS, CalibrationExamples, calibration_examples, prior_of
 from cost_model.surrogates.lm.checkpoint import Checkpoint, Learned, load, save
 
 from bench import parser_of
@@ -27,6 +26,7 @@ from cost_model.surrogates.conformal.surrogate import ConformalSurrogate, who
 from cost_model.surrogates.lm.recipe import Recipe, read_recipe
 from cost_model.surrogates.lm.surrogate import LmSurrogate
 from cost_model.surrogates.lm.training import Trainer, lessons_of
+from cost_model.training.calibrate import COUNTS, CalibrationExamples, calibration_examples, prior_of
 from cost_model.views.hls.view import HlsView
 from design.contracts import Dataset, Surrogate
 from design.hls.task import hls_task_of
