@@ -17,15 +17,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cost_model.surrogates.lm.checkpoint import Checkpoint, load
 
 from bench import parser_of
-from bench.lm_folds import parts_of, some
 from cost_model.corpus.hls.records import gather
 from cost_model.corpus.label_draws import why_skipped
+from cost_model.surrogates.lm.backbones.base import Backbone
 from cost_model.surrogates.lm.examples import Examples
+from cost_model.surrogates.lm.recipe import Recipe
 from cost_model.surrogates.lm.surrogate import LmEvaluator, LmSurrogate
 from cost_model.surrogates.lm.training import Trainer, lesson
+from cost_model.training.calibrate import parts_of, some
+from cost_model.training.checkpoint import Checkpoint
+from cost_model.training.models import load
+from cost_model.training.trainer import MODEL
 from cost_model.views.hls.view import HlsView
 from design.contracts import Dataset, Surrogate, Task
 from design.metrics import HLS_METRICS
@@ -57,7 +61,9 @@ class Adapted:
         return LmEvaluator(task, VIEW, taught(checkpoint, examples, self._way, self._times))
 
 
-def taught(checkpoint: Checkpoint, examples: Examples, way: str, times: float) -> Checkpoint:
+def taught(
+    checkpoint: Checkpoint[Recipe, Backbone], examples: Examples, way: str, times: float
+) -> Checkpoint[Recipe, Backbone]:
     """A copy of the model that has learned from examples."""
     recipe = checkpoint.recipe.model_copy(
         update={"number_steps": 0, "steps": STEPS, "designs": LABELS, "kernels": 1, "warmup": 3, "shots": 0}
@@ -95,12 +101,12 @@ def main() -> None:
     given = parser.parse_args()
     corpus = gather(given.data)
     found: dict[str, list[list[float]]] = {}
-    for number, part in enumerate(parts_of(corpus, given.parts, SEED)):
+    for number, part in enumerate(parts_of(corpus.records, given.parts, SEED)):
         kept = [data for data in corpus.records if data.task.family in part and not why_skipped(data, (LABELS,))]
         tables = [some(data) for data in kept if not given.kernels or data.task.name in given.kernels.split(",")]
         if not tables:
             continue
-        inner = LmSurrogate(load(given.models / f"part-{number}-of-{given.parts}.safetensors"), VIEW)
+        inner = LmSurrogate(load(given.models / f"{number + 1}-of-{given.parts}" / MODEL, "lm"), VIEW)
         for way in given.ways.split(","):
             surrogate: Surrogate = inner if way == "itself" else Adapted(inner, way, given.times)
             for table in tables:

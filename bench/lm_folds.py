@@ -10,23 +10,22 @@ FOLDER and not trained again. Training takes about 10 CPU minutes a part. Priors
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from cost_model.surrogates.lm.checkpoint import Checkpoint, Learned, load, save
-
 from bench import parser_of
 from bench.transformer_h_folds import row
-from cost_model.corpus.hls.records import Corpus, gather
-from cost_model.corpus.label_draws import answered_rows, why_skipped
+from cost_model.corpus.hls.records import gather
+from cost_model.corpus.label_draws import why_skipped
 from cost_model.hls.estimate import EstimateSurrogate
 from cost_model.surrogates.conformal.store import write_prior
 from cost_model.surrogates.conformal.surrogate import ConformalSurrogate, who
-from cost_model.surrogates.lm.recipe import Recipe, read_recipe
+from cost_model.surrogates.lm.recipe import Recipe
 from cost_model.surrogates.lm.surrogate import LmSurrogate
-from cost_model.surrogates.lm.training import Trainer, lessons_of
-from cost_model.training.calibrate import COUNTS, CalibrationExamples, calibration_examples, prior_of
+from cost_model.training.calibrate import COUNTS, CalibrationExamples, calibration_examples, parts_of, prior_of, some
+from cost_model.training.models import load, read_recipe
+from cost_model.training.trainer import MODEL, train
 from cost_model.views.hls.view import HlsView
 from design.contracts import Dataset, Surrogate
 from design.hls.task import hls_task_of
@@ -34,39 +33,18 @@ from design.metrics import RESOURCES
 from evaluators.scoring.protocol import TaskScore, score_task
 
 VIEW = HlsView()
-MOST = 150  # designs of a kernel that are judged
 FIGURES = ("rmse_y", "spearman", "median_ape", "within_10", "coverage_90", "width_90")
 
 
-def parts_of(corpus: Corpus, parts: int, seed: int) -> list[frozenset[str]]:
-    """The families, dealt out at random."""
-    families = sorted({record.task.family for record in corpus.records})
-    order = np.random.default_rng(seed).permutation(len(families))
-    return [frozenset(families[place] for place in order[part::parts]) for part in range(parts)]
-
-
-def trained(recipe: Recipe, corpus: Corpus, held: frozenset[str], path: Path) -> Checkpoint:
+def trained(recipe: Recipe, tables: Sequence[Dataset], held: frozenset[str], folder: Path) -> LmSurrogate:
     """On all families but those held back; read where it is there already."""
-    if path.exists():
-        found = load(path)
-        assert found.recipe == recipe and held.isdisjoint(found.learned.families), f"{path} is of another run"
-        return found
-    records = [record for record in corpus.records if record.task.family not in held]
-    trainer = Trainer(recipe, lessons_of(records, VIEW, recipe))
-    while trainer.step < trainer.last:
-        trainer.advance()
-    tasks = [record.task for record in records]
-    learned = Learned(tuple(sorted({t.family for t in tasks})), tuple(sorted({t.digest for t in tasks})))
-    return save(path, recipe, trainer.model, learned, {})
-
-
-def some(table: Dataset) -> Dataset:
-    """At most MOST designs, with cycles or without in the proportion of the table."""
-    if len(answered_rows(table)) <= MOST:
-        return table
-    share = MOST / len(answered_rows(table))
-    rows = np.random.default_rng(0).permutation(len(table))[: round(share * len(table))]
-    return table.take(np.sort(rows))
+    if (path := folder / MODEL).exists():
+        found = load(path, recipe.model)
+        if found.recipe != recipe or not held.isdisjoint(found.learned.families):
+            raise SystemExit(f"{path} is of another run; use another folder")
+        return LmSurrogate(found, VIEW)
+    rest = [table for table in tables if table.task.family not in held]
+    return LmSurrogate(train(recipe, rest, f"all but {', '.join(sorted(held))}", VIEW, folder), VIEW)
 
 
 def main() -> None:
@@ -83,18 +61,18 @@ def main() -> None:
     given = parser.parse_args()
     began = time.process_time()
     recipe, corpus = read_recipe(given.recipe), gather(given.data)
+    recipe = recipe.model_copy(update={"validation": [], "prior_parts": 0})
     given.out.mkdir(parents=True, exist_ok=True)
-    parts = parts_of(corpus, given.parts, given.seed)
-    models: dict[str, Checkpoint] = {}
+    parts = parts_of(corpus.records, given.parts, given.seed)
+    plain: dict[str, LmSurrogate] = {}
     for number, part in enumerate(parts):
         if given.only is None or number in given.only:
-            checkpoint = trained(recipe, corpus, part, given.out / f"part-{number}-of-{given.parts}.safetensors")
-            models |= dict.fromkeys(part, checkpoint)
+            model = trained(recipe, corpus.records, part, given.out / f"{number + 1}-of-{given.parts}")
+            plain |= dict.fromkeys(part, model)
             print(f"{time.process_time() - began:.0f} CPU-s: without {', '.join(sorted(part))}", flush=True)
     if given.only is not None:
         return
     tables = [some(record) for record in corpus.records if not why_skipped(record, COUNTS)]
-    plain = {family: LmSurrogate(checkpoint, VIEW) for family, checkpoint in models.items()}
     examples: list[CalibrationExamples] = []
     if given.prior is not None:
         examples = [

@@ -15,14 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from bench import parser_of
-from bench.lm_folds import VIEW, parts_of, some, trained
+from bench.lm_folds import VIEW, trained
 from cost_model.corpus.hls.records import gather
 from cost_model.corpus.label_draws import answered_rows, label_rows, why_skipped
 from cost_model.hls.estimate import EstimateSurrogate
 from cost_model.surrogates.conformal.store import read_prior
 from cost_model.surrogates.conformal.surrogate import ConformalSurrogate
-from cost_model.surrogates.lm.recipe import read_recipe
 from cost_model.surrogates.lm.surrogate import LmSurrogate
+from cost_model.training.calibrate import parts_of, some
+from cost_model.training.models import read_recipe
 from design.metrics import target as y_of
 
 EDGES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, np.inf)
@@ -39,11 +40,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     recipe, corpus = read_recipe(Path("config/lm/tiny.json")), gather(given.data)
+    recipe = recipe.model_copy(update={"validation": [], "prior_parts": 0})
     estimate, prior = EstimateSurrogate(), read_prior(given.prior)
     models: dict[str, LmSurrogate] = {}
-    for number, part in enumerate(parts_of(corpus, given.parts, given.seed)):
-        path = given.models / f"part-{number}-of-{given.parts}.safetensors"
-        models |= dict.fromkeys(part, LmSurrogate(trained(recipe, corpus, part, path), VIEW))
+    for number, part in enumerate(parts_of(corpus.records, given.parts, given.seed)):
+        folder = given.models / f"{number + 1}-of-{given.parts}"
+        models |= dict.fromkeys(part, trained(recipe, corpus.records, part, folder))
     print("labels  half-width   designs   RMSE(y) model  estimate   in 90 %   tables where the model is better")
     for count in given.labels:
         rows = []

@@ -8,6 +8,7 @@ are small, metric names stand in their registry only, and the registry of studie
 from __future__ import annotations
 
 import ast
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -331,3 +332,9 @@ def test_only_the_registry_knows_spaces_by_name(tmp_path: Path) -> None:
     assert not found
     (tmp_path / "x.py").write_text("if settings['space'] == 'hls':\n    pass\n")
     assert space_checks(tmp_path / "x.py") == [1]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "bench").glob("[a-z]*.py")))
+def test_measures_follow_what_they_measure(name: str) -> None:
+    """Nothing else imports them, so that nothing else would notice."""
+    assert importlib.import_module(f"bench.{name}").__doc__
