@@ -1,92 +1,95 @@
-"""How wide 90 % intervals are and what they hold, on families that neither predictor nor prior has seen.
+"""How wide 90 % intervals are and what they hold, on families that neither surrogate nor prior has seen.
 
-    python -m bench.conformal --data FOLDER [--predictors extra-trees+nest,boosting+nest,estimate]
+    python -m bench.conformal --data FOLDER [--surrogates extra-trees+nest,boosting+nest,estimate]
 
 Families are left out one by one, in both tool versions at once; the test families of config/hls/split.json are not
-read. Of each predictor it prints what its own intervals hold, what labels alone give, and what labels and prior give.
+read. Of each surrogate it prints what its own intervals hold, what labels alone give, and what labels and prior give.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from cost_model.surrogates.predictor import METRICS, Labelled, Predictor
 
+from bench import parser_of
 from cost_model.corpus.label_draws import why_skipped
 from cost_model.corpus.leaks import apart
 from cost_model.corpus.split import read_split
-from cost_model.hls.estimate import EstimatePredictor
-from cost_model.surrogates.conformal.fit_prior import COUNTS, Lesson, lesson, prior_of
-from cost_model.surrogates.conformal.surrogate import ConformalPredictor
+from cost_model.hls.estimate import EstimateSurrogate
+from cost_model.surrogates.conformal.surrogate import ConformalSurrogate
 from cost_model.surrogates.tables.transfer import baselines
-from design.contracts import Evaluator
+from cost_model.training.calibrate import COUNTS, CalibrationExamples, calibration_examples, prior_of
+from cost_model.views.hls.view import HlsView
+from design.contracts import Dataset, Evaluator, Surrogate, Task
 from design.core import key_bytes
-from design.hls.design import TARGETS, Target
-from design.hls.loop_nest import Kernel
-from evaluators.scoring.protocol import KernelScore, score_kernel
-from frontends.hls_results.tables import KernelTable, family_of, read_results, result_names
+from design.hls.design import TARGETS
+from design.hls.task import family_of, hls_task_of
+from design.metrics import HLS_METRICS
+from evaluators.scoring.protocol import TaskScore, score_task
+from frontends.hls_results.tables import read_results, result_names
 
-SEED = 0
+SEED, VIEW = 0, HlsView()
 
 
 class Once:
-    """A predictor that fits what it is asked a second time only once."""
+    """A surrogate that fits what it is asked a second time only once."""
 
-    def __init__(self, inner: Predictor) -> None:
+    def __init__(self, inner: Surrogate) -> None:
         self._inner, self._known = inner, dict[object, Evaluator]()
-        self.name, self.version, self.fitted_on = inner.name, inner.version, inner.fitted_on
+        self.name, self.version, self.trained_on = inner.name, inner.version, inner.trained_on
 
-    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
-        """See `Predictor`."""
+    def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
+        """See `Surrogate`."""
         told = () if labels is None else tuple(key_bytes(labels.batch.schema.key(labels.batch)))
-        key = kernel.digest, target.tool, told, seed
+        key = task.digest, task.schema.context, told, seed
         if key not in self._known:
-            self._known[key] = self._inner.fitted(kernel, target, labels, seed)
+            self._known[key] = self._inner.condition(task, labels, seed=seed)
         return self._known[key]
 
 
-def maker(name: str) -> Callable[[list[KernelTable]], Predictor]:
-    """What fits the predictor on tables."""
+def maker(name: str) -> Callable[[list[Dataset]], Surrogate]:
+    """What fits the surrogate on tables."""
     if name == "estimate":
-        return lambda tables: EstimatePredictor()  # knows the constants without each family
-    return lambda tables: baselines(tables, [], SEED, names=[name])[0]
+        return lambda tables: EstimateSurrogate()  # knows the constants without each family
+    return lambda tables: baselines(tables, [], VIEW, SEED, names=[name])[0]
 
 
-def measure(name: str, tables: list[KernelTable]) -> None:
-    """Prints the rows of a predictor."""
+def measure(name: str, tables: list[Dataset]) -> None:
+    """Prints the rows of a surrogate."""
     began, refit = time.process_time(), maker(name)
-    lessons: dict[str, list[Lesson]] = {}
-    predictors: dict[str, Predictor] = {}
-    for family in sorted({table.family for table in tables}):
-        judged = [table for table in tables if table.family == family]
-        predictors[family] = Once(refit(apart(tables, judged)))
-        lessons[family] = [lesson(predictors[family], table, COUNTS, SEED) for table in judged]
-    ways: dict[str, Callable[[str], Predictor]] = {
-        "its own": lambda family: predictors[family],
-        "labels": lambda family: ConformalPredictor(predictors[family]),
-        "labels and prior": lambda family: ConformalPredictor(
-            predictors[family],
-            prior_of(name, [one for other, kept in lessons.items() if other != family for one in kept]),
+    examples: dict[str, list[CalibrationExamples]] = {}
+    surrogates: dict[str, Surrogate] = {}
+    for family in sorted({table.task.family for table in tables}):
+        judged = [table for table in tables if table.task.family == family]
+        one = surrogates[family] = Once(refit(apart(tables, judged)))
+        examples[family] = [calibration_examples(one, table, VIEW, COUNTS, SEED) for table in judged]
+    ways: dict[str, Callable[[str], Surrogate]] = {
+        "its own": lambda family: surrogates[family],
+        "labels": lambda family: ConformalSurrogate(surrogates[family], VIEW),
+        "labels and prior": lambda family: ConformalSurrogate(
+            surrogates[family],
+            VIEW,
+            prior_of(name, [one for other, kept in examples.items() if other != family for one in kept]),
         ),
     }
     for way, made in ways.items():
-        layered = {family: made(family) for family in predictors}
+        layered = {family: made(family) for family in surrogates}
         for tool in TARGETS:
             for count in COUNTS:
-                scores = [score_kernel(layered[t.family], t, count, SEED) for t in tables if t.target.tool == tool]
+                asked = [table for table in tables if hls_task_of(table).target.tool == tool]
+                scores = [score_task(layered[table.task.family], table, count, SEED) for table in asked]
                 _print(f"{name}, {way}", tool, count, scores)
     print(f"{time.process_time() - began:.0f} CPU-s", flush=True)
 
 
-def _print(who: str, tool: str, count: int, scores: list[KernelScore]) -> None:
+def _print(who: str, tool: str, count: int, scores: list[TaskScore]) -> None:
     cells = []
-    for metric in METRICS:
+    for metric in HLS_METRICS:
         blocks = [score.blocks[metric] for score in scores]
-        held, wide = ([b[field] for b in blocks if b[field] is not None] for field in ("coverage_90", "width_90"))
+        held, wide = ([v for b in blocks if (v := b[field]) is not None] for field in ("coverage_90", "width_90"))
         if not held:
             continue
         low, high = np.min(held), np.quantile(held, 0.1)
@@ -99,17 +102,17 @@ def _print(who: str, tool: str, count: int, scores: list[KernelScore]) -> None:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m bench.conformal", description=__doc__)
+    parser = parser_of("conformal", __doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--predictors", default="extra-trees+nest,boosting+nest,estimate")
+    parser.add_argument("--surrogates", "--predictors", default="extra-trees+nest,boosting+nest,estimate")
     given = parser.parse_args()
     tests, tables = read_split().families, []
     for tool, names in result_names(given.data).items():
         kept = [name for name in names if family_of(name) not in tests]
         tables += [t for t in read_results(given.data, tool, kept) if not why_skipped(t, COUNTS)]
-    print(f"{len(tables)} tables of {len({t.family for t in tables})} families")
+    print(f"{len(tables)} tables of {len({t.task.family for t in tables})} families")
     print("metric: mean over kernels of what intervals hold (least, a tenth of kernels below), width mean and median")
-    for name in given.predictors.split(","):
+    for name in given.surrogates.split(","):
         measure(name, tables)
 
 

@@ -1,4 +1,6 @@
-"""How well the exact solver does on the published grid: `make grid` (about five minutes on one core).
+"""How well the exact solver does on the published grid (about five minutes on one core):
+
+    python -m bench.grid [EVALUATOR ..]
 
 Fixed devices: three models, four data sets, batch 1, 4 and 16 on the two in-die designs and on the hybrid-bonded
 one, data-centric and compute-centric; and all 64 devices of the published list for each model at one data set.
@@ -7,7 +9,6 @@ Prints the worst gap, the slowest point in CPU seconds, and every point above 0.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from itertools import product
@@ -17,6 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ae.h2llm.points import BATCHES, DATA_SETS, DESIGNS, MODELS, Point, points
+from bench import parser_of
+from cost_model.nmp.evaluator import NmpEvaluator
 from dse.options import PROCESSORS, processors
 from dse.spaces.nmp import NmpSpace
 from dse.studies.nmp.exact.prove import prove
@@ -24,6 +27,7 @@ from dse.studies.nmp.exact.search import hardware_of
 from dse.studies.nmp.problem import NmpProblem, build
 
 SOLVED = ("H2-LLM", "ID-NMP+", "ID-NMP", "CC-NMP")
+EVALUATORS = ("roofline", "buffered")
 GOAL_GAP, GOAL_S = 1e-3, 10.0
 
 
@@ -43,7 +47,7 @@ def one_device(point: Point, evaluator: str, **more: object) -> NmpProblem:
 def solve(name: str, p: NmpProblem) -> Solved:
     """Prove one device."""
     begin = time.process_time()
-    assert isinstance(p.space, NmpSpace)
+    assert isinstance(p.space, NmpSpace) and isinstance(p.evaluator, NmpEvaluator)
     batch = p.space.decode(p.space.bounds[None, :, 0])
     proof = prove(p.space, p.evaluator, hardware_of(batch, 0), "latency_s")
     gap = proof.value / proof.lower_bound - 1 if proof.lower_bound else np.inf
@@ -82,13 +86,18 @@ def report(title: str, proofs: Iterator[Solved], evaluator: str) -> None:
     )
 
 
-def main(evaluators: list[str]) -> None:
-    """Both evaluators, or those named."""
-    for evaluator in evaluators or ["roofline", "buffered"]:
+def main() -> None:
+    """The command."""
+    parser = parser_of("grid", __doc__)
+    parser.add_argument("evaluators", nargs="*", metavar="EVALUATOR", help=f"{' or '.join(EVALUATORS)}; both")
+    given = parser.parse_args()
+    if odd := sorted(set(given.evaluators) - set(EVALUATORS)):
+        parser.error(f"{odd[0]} is none of {', '.join(EVALUATORS)}")
+    for evaluator in given.evaluators or EVALUATORS:
         report("published fixed devices", published(evaluator), evaluator)
         for model in MODELS:
             report(f"64 devices, {model} sg b4", devices(model, evaluator), evaluator)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

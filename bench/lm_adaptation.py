@@ -10,7 +10,6 @@ of RMSE(y), Spearman, median APE and the share within 10 %, and CPU seconds a ke
 
 from __future__ import annotations
 
-import argparse
 import time
 from copy import deepcopy
 from dataclasses import replace
@@ -18,50 +17,53 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cost_model.surrogates.predictor import Labelled, Predictor
 
-from bench.lm_folds import parts_of, some
+from bench import parser_of
 from cost_model.corpus.hls.records import gather
 from cost_model.corpus.label_draws import why_skipped
-from cost_model.hls.store import Fitted, read_fitted
-from cost_model.surrogates.lm.checkpoint import Checkpoint, load
+from cost_model.surrogates.lm.backbones.base import Backbone
 from cost_model.surrogates.lm.examples import Examples
-from cost_model.surrogates.lm.surrogate import LmEvaluator, LmPredictor
+from cost_model.surrogates.lm.recipe import Recipe
+from cost_model.surrogates.lm.surrogate import LmEvaluator, LmSurrogate
 from cost_model.surrogates.lm.training import Trainer, lesson
-from cost_model.views.hls.design import METRICS
-from design.hls.design import TARGETS, Target
-from design.hls.loop_nest import Kernel
-from evaluators.scoring.protocol import score_kernel
+from cost_model.training.calibrate import parts_of, some
+from cost_model.training.checkpoint import Checkpoint
+from cost_model.training.models import load
+from cost_model.training.trainer import MODEL
+from cost_model.views.hls.view import HlsView
+from design.contracts import Dataset, Surrogate, Task
+from design.metrics import HLS_METRICS
+from evaluators.scoring.protocol import score_task
 
-LABELS, SEED = 20, 0
+LABELS, SEED, VIEW = 20, 0, HlsView()
 FIGURES = ("rmse_y", "spearman", "median_ape", "within_10")
 RATES = {"head": 0.003, "lora": 0.003, "all": 0.0005}
 STEPS = 30
 
 
 class Adapted:
-    """A predictor whose model itself learns from labels."""
+    """A surrogate whose model itself learns from labels."""
 
     name = "lm"
 
-    def __init__(self, inner: LmPredictor, way: str, times: float, fitted: dict[str, Fitted]) -> None:
-        self._inner, self._way, self._times, self._known = inner, way, times, fitted
-        self.version, self.fitted_on = inner.version, inner.fitted_on
+    def __init__(self, inner: LmSurrogate, way: str, times: float) -> None:
+        self._inner, self._way, self._times = inner, way, times
+        self.version, self.trained_on = inner.version, inner.trained_on
 
-    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> LmEvaluator:
-        """See `Predictor`."""
+    def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> LmEvaluator:
+        """See `Surrogate`."""
         checkpoint = self._inner.checkpoint
-        plain = LmEvaluator(kernel, target, checkpoint, self._known[target.tool])
+        plain = LmEvaluator(task, VIEW, checkpoint)
         assert labels is not None
-        prompts, _ = plain.prompter.prompts(labels.batch.columns)
-        truth = np.stack([labels.truth[metric] for metric in METRICS], axis=1)
-        learned = taught(
-            checkpoint, Examples(kernel.name, "", target.tool, prompts, truth, labels.valid), self._way, self._times
-        )
-        return LmEvaluator(kernel, target, learned, self._known[target.tool])
+        prompts, _ = plain.prompter.prompts(labels.batch)
+        truth = np.stack([labels.metric(metric) for metric in HLS_METRICS], axis=1)
+        examples = Examples(task.name, "", prompts, truth, labels.feasible)
+        return LmEvaluator(task, VIEW, taught(checkpoint, examples, self._way, self._times))
 
 
-def taught(checkpoint: Checkpoint, examples: Examples, way: str, times: float) -> Checkpoint:
+def taught(
+    checkpoint: Checkpoint[Recipe, Backbone], examples: Examples, way: str, times: float
+) -> Checkpoint[Recipe, Backbone]:
     """A copy of the model that has learned from examples."""
     recipe = checkpoint.recipe.model_copy(
         update={"number_steps": 0, "steps": STEPS, "designs": LABELS, "kernels": 1, "warmup": 3, "shots": 0}
@@ -89,7 +91,7 @@ def taught(checkpoint: Checkpoint, examples: Examples, way: str, times: float) -
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m bench.lm_adaptation")
+    parser = parser_of("lm_adaptation", __doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--parts", type=int, default=5)
@@ -97,19 +99,19 @@ def main() -> None:
     parser.add_argument("--kernels", default="")
     parser.add_argument("--times", type=float, default=1.0, help="the usual rates of learning")
     given = parser.parse_args()
-    corpus, fitted = gather(given.data), {tool: read_fitted(tool) for tool in TARGETS}
+    corpus = gather(given.data)
     found: dict[str, list[list[float]]] = {}
-    for number, part in enumerate(parts_of(corpus, given.parts, SEED)):
-        tables = [some(r.table) for r in corpus.records if r.family in part and not why_skipped(r.table, (LABELS,))]
-        tables = [table for table in tables if not given.kernels or table.name in given.kernels.split(",")]
+    for number, part in enumerate(parts_of(corpus.records, given.parts, SEED)):
+        kept = [data for data in corpus.records if data.task.family in part and not why_skipped(data, (LABELS,))]
+        tables = [some(data) for data in kept if not given.kernels or data.task.name in given.kernels.split(",")]
         if not tables:
             continue
-        inner = LmPredictor(load(given.models / f"part-{number}-of-{given.parts}.safetensors"), fitted)
+        inner = LmSurrogate(load(given.models / f"{number + 1}-of-{given.parts}" / MODEL, "lm"), VIEW)
         for way in given.ways.split(","):
-            predictor: Predictor = inner if way == "itself" else Adapted(inner, way, given.times, fitted)
+            surrogate: Surrogate = inner if way == "itself" else Adapted(inner, way, given.times)
             for table in tables:
                 began = time.process_time()
-                cycles = score_kernel(predictor, table, LABELS, SEED).blocks["cycles"]
+                cycles = score_task(surrogate, table, LABELS, SEED).blocks["cycles"]
                 spent = (time.process_time() - began) / 3  # draws of labels
                 found.setdefault(way, []).append([*(cycles[name] or 0.0 for name in FIGURES), spent])
             print(f"part {number}, {way}: {np.round(np.mean(found[way][-len(tables) :], axis=0), 3)}", flush=True)

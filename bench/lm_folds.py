@@ -9,68 +9,47 @@ FOLDER and not trained again. Training takes about 10 CPU minutes a part. Priors
 
 from __future__ import annotations
 
-import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from cost_model.surrogates.predictor import Predictor
-
-from bench.transformer_h_folds import RESOURCES, row
-from cost_model.corpus.hls.records import Corpus, gather
-from cost_model.corpus.label_draws import answered_rows, why_skipped
-from cost_model.hls.estimate import EstimatePredictor
-from cost_model.hls.store import Fitted, read_fitted
-from cost_model.surrogates.conformal.fit_prior import COUNTS, Lesson, prior_of
-from cost_model.surrogates.conformal.fit_prior import lesson as taught_by
+from bench import parser_of
+from bench.transformer_h_folds import row
+from cost_model.corpus.hls.records import gather
+from cost_model.corpus.label_draws import why_skipped
+from cost_model.hls.estimate import EstimateSurrogate
 from cost_model.surrogates.conformal.store import write_prior
-from cost_model.surrogates.conformal.surrogate import ConformalPredictor, who
-from cost_model.surrogates.lm.checkpoint import Checkpoint, Learned, load, save
-from cost_model.surrogates.lm.recipe import Recipe, read_recipe
-from cost_model.surrogates.lm.surrogate import LmPredictor
-from cost_model.surrogates.lm.training import Trainer, lessons_of
-from design.hls.design import TARGETS
-from evaluators.scoring.protocol import KernelScore, score_kernel
-from frontends.hls_results.tables import KernelTable
+from cost_model.surrogates.conformal.surrogate import ConformalSurrogate, who
+from cost_model.surrogates.lm.recipe import Recipe
+from cost_model.surrogates.lm.surrogate import LmSurrogate
+from cost_model.training.calibrate import COUNTS, CalibrationExamples, calibration_examples, parts_of, prior_of, some
+from cost_model.training.models import load, read_recipe
+from cost_model.training.trainer import MODEL, train
+from cost_model.views.hls.view import HlsView
+from design.contracts import Dataset, Surrogate
+from design.hls.task import hls_task_of
+from design.metrics import RESOURCES
+from evaluators.scoring.protocol import TaskScore, score_task
 
-MOST = 150  # designs of a kernel that are judged
+VIEW = HlsView()
 FIGURES = ("rmse_y", "spearman", "median_ape", "within_10", "coverage_90", "width_90")
 
 
-def parts_of(corpus: Corpus, parts: int, seed: int) -> list[frozenset[str]]:
-    """The families, dealt out at random."""
-    families = sorted({record.family for record in corpus.records})
-    order = np.random.default_rng(seed).permutation(len(families))
-    return [frozenset(families[place] for place in order[part::parts]) for part in range(parts)]
-
-
-def trained(recipe: Recipe, corpus: Corpus, held: frozenset[str], fitted: dict[str, Fitted], path: Path) -> Checkpoint:
+def trained(recipe: Recipe, tables: Sequence[Dataset], held: frozenset[str], folder: Path) -> LmSurrogate:
     """On all families but those held back; read where it is there already."""
-    if path.exists():
-        found = load(path)
-        assert found.recipe == recipe and held.isdisjoint(found.learned.families), f"{path} is of another run"
-        return found
-    records = [record for record in corpus.records if record.family not in held]
-    trainer = Trainer(recipe, lessons_of(records, fitted, recipe))
-    while trainer.step < trainer.last:
-        trainer.advance()
-    learned = Learned(tuple(sorted({r.family for r in records})), tuple(sorted({r.digest for r in records})))
-    return save(path, recipe, trainer.model, learned, {})
-
-
-def some(table: KernelTable) -> KernelTable:
-    """At most MOST designs, with cycles or without in the proportion of the table."""
-    if len(answered_rows(table)) <= MOST:
-        return table
-    share = MOST / len(answered_rows(table))
-    rows = np.random.default_rng(0).permutation(len(table))[: round(share * len(table))]
-    return table.take(np.sort(rows))
+    if (path := folder / MODEL).exists():
+        found = load(path, recipe.model)
+        if found.recipe != recipe or not held.isdisjoint(found.learned.families):
+            raise SystemExit(f"{path} is of another run; use another folder")
+        return LmSurrogate(found, VIEW)
+    rest = [table for table in tables if table.task.family not in held]
+    return LmSurrogate(train(recipe, rest, f"all but {', '.join(sorted(held))}", VIEW, folder), VIEW)
 
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m bench.lm_folds")
+    parser = parser_of("lm_folds", __doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--recipe", type=Path, default=Path("config/lm/tiny.json"))
     parser.add_argument("--out", type=Path, required=True)
@@ -82,39 +61,41 @@ def main() -> None:
     given = parser.parse_args()
     began = time.process_time()
     recipe, corpus = read_recipe(given.recipe), gather(given.data)
-    fitted = {tool: read_fitted(tool) for tool in TARGETS}
+    recipe = recipe.model_copy(update={"validation": [], "prior_parts": 0})
     given.out.mkdir(parents=True, exist_ok=True)
-    parts = parts_of(corpus, given.parts, given.seed)
-    models: dict[str, Checkpoint] = {}
+    parts = parts_of(corpus.records, given.parts, given.seed)
+    plain: dict[str, LmSurrogate] = {}
     for number, part in enumerate(parts):
         if given.only is None or number in given.only:
-            checkpoint = trained(
-                recipe, corpus, part, fitted, given.out / f"part-{number}-of-{given.parts}.safetensors"
-            )
-            models |= dict.fromkeys(part, checkpoint)
+            model = trained(recipe, corpus.records, part, given.out / f"{number + 1}-of-{given.parts}")
+            plain |= dict.fromkeys(part, model)
             print(f"{time.process_time() - began:.0f} CPU-s: without {', '.join(sorted(part))}", flush=True)
     if given.only is not None:
         return
-    tables = [some(record.table) for record in corpus.records if not why_skipped(record.table, COUNTS)]
-    plain = {family: LmPredictor(checkpoint, fitted) for family, checkpoint in models.items()}
-    lessons: list[Lesson] = []
+    tables = [some(record) for record in corpus.records if not why_skipped(record, COUNTS)]
+    examples: list[CalibrationExamples] = []
     if given.prior is not None:
-        lessons = [taught_by(plain[table.family], table, COUNTS, given.seed, normalised=True) for table in tables]
-        whole = prior_of(who(next(iter(plain.values())), True), lessons)
+        examples = [
+            calibration_examples(plain[table.task.family], table, VIEW, COUNTS, given.seed, normalised=True)
+            for table in tables
+        ]
+        whole = prior_of(who(next(iter(plain.values())), True), examples)
         # Without labels the model's own intervals stand: whether a tool reports 0 is beyond any one factor of counts.
         labelled = {count: shapes for count, shapes in whole.shapes.items() if count}
         write_prior(replace(whole, shapes=labelled), given.prior)
         print(f"{time.process_time() - began:.0f} CPU-s: the prior is in {given.prior}", flush=True)
-    found: dict[tuple[str, int, str], list[KernelScore]] = {}
+    found: dict[tuple[str, int, str], list[TaskScore]] = {}
     for table in tables:
-        rivals: dict[str, Predictor] = {"lm": plain[table.family], "estimate": EstimatePredictor(fitted)}
-        if lessons:
-            prior = prior_of(who(plain[table.family], True), [one for one in lessons if one.family != table.family])
-            rivals["lm, conformal"] = ConformalPredictor(plain[table.family], prior, normalised=True)
-        for name, predictor in rivals.items():
+        task = hls_task_of(table)
+        model = plain[task.family]
+        rivals: dict[str, Surrogate] = {"lm": model, "estimate": EstimateSurrogate()}
+        if examples:
+            prior = prior_of(who(model, True), [one for one in examples if one.family != task.family])
+            rivals["lm, conformal"] = ConformalSurrogate(model, VIEW, prior, normalised=True)
+        for name, surrogate in rivals.items():
             for count in given.labels:
-                score = score_kernel(predictor, table, count, given.seed)
-                found.setdefault((table.target.tool, count, name), []).append(score)
+                score = score_task(surrogate, table, count, given.seed)
+                found.setdefault((task.target.tool, count, name), []).append(score)
     heads = "  ".join(f"{name[:6]:>6}" for name in (*FIGURES, *RESOURCES, "valid"))
     print(f"{'':42}{heads}")
     for (tool, count, name), scores in sorted(found.items()):

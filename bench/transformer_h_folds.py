@@ -1,6 +1,6 @@
 """How well Transformer-H knows kernels of families that it has not seen, beside the estimate and table models:
 
-python -m bench.transformer_h_folds --data hlsyn.tar.gz
+    python -m bench.transformer_h_folds --data hlsyn.tar.gz
 
 The families are cut in parts; those of each part are judged by models that learned from all others. CPU seconds: about
 600 for 5 parts of 4 members.
@@ -8,44 +8,48 @@ The families are cut in parts; those of each part are judged by models that lear
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from cost_model.surrogates.predictor import FittedOn, Predictor
 
+from bench import parser_of
+from cost_model.corpus.hls.records import gather
 from cost_model.corpus.label_draws import why_skipped
-from cost_model.hls.estimate import EstimatePredictor
+from cost_model.hls.estimate import EstimateSurrogate
 from cost_model.surrogates.tables.models import TREES, fit
-from cost_model.surrogates.tables.training import FEATURES, STARTS, training_rows
-from cost_model.surrogates.tables.transfer import TablePredictor
-from cost_model.surrogates.transformer_h.surrogate import TransformerHPredictor
-from cost_model.surrogates.transformer_h.train import MEMBERS, read_tables, train_members
-from cost_model.surrogates.transformer_h.training import Settings, folds_of
-from cost_model.surrogates.transformer_h.training_examples import lessons_of
-from evaluators.scoring.protocol import KernelScore, score_kernel
-from frontends.hls_results.tables import KernelTable
+from cost_model.surrogates.tables.training import FEATURES, start_of, training_rows
+from cost_model.surrogates.tables.transfer import TransferSurrogate
+from cost_model.surrogates.transformer_h.surrogate import TransformerHSurrogate
+from cost_model.training.calibrate import parts_of
+from cost_model.training.models import read_recipe
+from cost_model.training.trainer import train
+from cost_model.views.hls.view import HlsView
+from design.contracts import Dataset, Surrogate, TrainingSet
+from design.hls.task import hls_task_of
+from design.metrics import HLS_METRICS, RESOURCES
+from evaluators.scoring.protocol import TaskScore, score_task
 
 LABELS = (0, 20)
 FIGURES = ("rmse_y", "spearman", "median_ape")
-RESOURCES = ("lut", "ff", "dsp", "bram")
+VIEW = HlsView()
+RECIPE = read_recipe(Path("config/transformer_h/recipe.json"))
 
 
-def rivals(tables: Sequence[KernelTable], seed: int, members: int, steps: int) -> list[Predictor]:
-    """The predictors that are compared, taught by some tables."""
-    trained = train_members(lessons_of(tables), Settings(steps=steps), members, seed, progress=print)
-    seen = FittedOn(frozenset(t.family for t in tables), frozenset(t.kernel.digest for t in tables))
-    trees = fit(TREES, training_rows(FEATURES["nest"], tables), seed, STARTS["nest"])
+def rivals(tables: Sequence[Dataset], seed: int, settings: Mapping[str, int]) -> list[Surrogate]:
+    """The surrogates that are compared, taught by some tables."""
+    trained = train(RECIPE.model_copy(update=settings), tables, "folds", VIEW, say=print)
+    seen = TrainingSet(frozenset(t.task.family for t in tables), frozenset(t.task.digest for t in tables))
+    trees = fit(TREES, training_rows(FEATURES["nest"], VIEW, tables), seed, start_of("nest", len(HLS_METRICS)))
     return [
-        EstimatePredictor(),
-        TablePredictor("extra-trees+nest", "nest", trees, seen),
-        TransformerHPredictor(trained),
+        EstimateSurrogate(),
+        TransferSurrogate("extra-trees+nest", "nest", trees, seen, VIEW),
+        TransformerHSurrogate(trained, VIEW),
     ]
 
 
-def row(scores: Sequence[KernelScore], figures: Sequence[str] = FIGURES) -> str:
+def row(scores: Sequence[TaskScore], figures: Sequence[str] = FIGURES) -> str:
     """Means over kernels: `figures` of cycles, RMSE(y) of resources, F1 of validity."""
     cycles = [np.mean([score.blocks["cycles"][name] or 0.0 for score in scores]) for name in figures]
     others = [np.mean([score.blocks[name]["rmse_y"] or 0.0 for score in scores]) for name in RESOURCES]
@@ -55,25 +59,26 @@ def row(scores: Sequence[KernelScore], figures: Sequence[str] = FIGURES) -> str:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m bench.transformer_h_folds")
+    parser = parser_of("transformer_h_folds", __doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--parts", type=int, default=5)
-    parser.add_argument("--members", type=int, default=MEMBERS)
-    parser.add_argument("--steps", type=int, default=Settings().steps)
+    parser.add_argument("--members", type=int, default=RECIPE.members)
+    parser.add_argument("--steps", type=int, default=RECIPE.steps)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     began = time.process_time()
-    tables = read_tables(given.data)
-    found: dict[tuple[str, int, str], list[KernelScore]] = {}
-    for part in folds_of(lessons_of(tables), given.parts, given.seed):
+    settings = {"members": given.members, "steps": given.steps, "seed": given.seed}
+    tables = gather(given.data).records
+    found: dict[tuple[str, int, str], list[TaskScore]] = {}
+    for part in parts_of(tables, given.parts, given.seed):
         print(f"{time.process_time() - began:.0f} s: judged are {', '.join(part)}", flush=True)
-        others = [table for table in tables if table.family not in part]
-        for predictor in rivals(others, given.seed, given.members, given.steps):
+        others = [table for table in tables if table.task.family not in part]
+        for surrogate in rivals(others, given.seed, settings):
             for table in tables:
-                if table.family in part and not why_skipped(table, LABELS):
+                if table.task.family in part and not why_skipped(table, LABELS):
                     for count in LABELS:
-                        key = (table.target.tool, count, predictor.name)
-                        score = score_kernel(predictor, table, count, given.seed)
+                        key = (hls_task_of(table).target.tool, count, surrogate.name)
+                        score = score_task(surrogate, table, count, given.seed)
                         assert not score.seen
                         found.setdefault(key, []).append(score)
     heads = "  ".join(f"{name[:6]:>6}" for name in (*FIGURES, *RESOURCES, "valid"))

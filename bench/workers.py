@@ -1,4 +1,6 @@
-"""`make workers`: what worker processes bring, and for which evaluators. Wall seconds, ratios in one run.
+"""What worker processes bring, and for which evaluators. Wall seconds, ratios in one run:
+
+    python -m bench.workers
 
 The point of comparison is that of `bench/speeds.py`. "In process" is one search in this process; "shipped" sends every
 piece of it to worker processes; "islands" are searches side by side that never meet, the most that islands can bring.
@@ -12,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from bench import parser_of
 from bench.speeds import machine, settings
 from design.contracts import AtOnce, Evaluator
 from design.core import Batch, Evaluation
@@ -81,6 +84,7 @@ def islands(population: int, generations: int) -> float:
 
 def main() -> None:
     """Print the tables."""
+    parser_of("workers", __doc__).parse_args()
     print(machine())
     problem = build(settings())
     dear = Dear(problem.evaluator)
@@ -96,14 +100,17 @@ def main() -> None:
     print(f"  start of the workers        {start_s:12.1f} s")
     cheap = problem.evaluator
     print(f"{'roofline, candidates a second':30}{'in process':>12}{'shipped':>12}{'offered':>12}{'islands':>12}")
-    offered = Guarded(cheap, workers=lambda: RayWorkers(cheap, WORKERS), pace=Pace(WORKERS, 100_000, 60.0))
-    with Guarded(cheap, workers=lambda: RayWorkers(cheap, WORKERS), pace=Shipped()) as shipped, offered:
-        shipped.evaluate(problem.space.decode(problem.space.starts()[:WORKERS]), seed=1)
-        for population, generations in CHEAP:
-            rates = [rate(problem, e, population, generations) for e in (Guarded(cheap), shipped, offered)]
-            rates.append(islands(population, generations))
-            ratios = "".join(f"{value:12,.0f}" for value in rates)
-            print(f"  generations of {population:<13,}{ratios}   {' '.join(f'{r / rates[0]:.2f}' for r in rates)}")
+    plain = [rate(problem, Guarded(cheap), *size) for size in CHEAP]
+    # One pool at a time: together they are more workers than there are processors.
+    with Guarded(cheap, workers=lambda: RayWorkers(cheap, WORKERS), pace=Shipped()) as guarded:
+        guarded.evaluate(problem.space.decode(problem.space.starts()[:WORKERS]), seed=1)
+        shipped = [rate(problem, guarded, *size) for size in CHEAP]
+    with Guarded(cheap, workers=lambda: RayWorkers(cheap, WORKERS), pace=Pace(WORKERS, 100_000, 60.0)) as guarded:
+        offered = [rate(problem, guarded, *size) for size in CHEAP]
+    for (population, generations), *rates in zip(CHEAP, plain, shipped, offered, strict=True):
+        rates.append(islands(population, generations))
+        ratios = "".join(f"{value:12,.0f}" for value in rates)
+        print(f"  generations of {population:<13,}{ratios}   {' '.join(f'{r / rates[0]:.2f}' for r in rates)}")
 
 
 if __name__ == "__main__":

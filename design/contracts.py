@@ -102,6 +102,11 @@ class Dataset:
         """The given rows, in the given order."""
         return replace(self, batch=self.batch.take(rows), evaluation=self.evaluation.take(rows))
 
+    def answered(self) -> Dataset:
+        """Without rows that FAILED, which say nothing about their designs."""
+        known = labelled(self.evaluation)
+        return self if known.all() else self.take(np.flatnonzero(known))
+
 
 class Evaluator(Protocol):
     """Answers for batches of candidates, in batch order.

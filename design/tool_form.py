@@ -125,8 +125,8 @@ class StandardForm:
         return with_words(given, numbers, given.get("valid") is False)
 
     def evaluation(self, answers: Sequence[ToolAnswer], seconds: Floats, source: str) -> Evaluation:
-        """See `ToolForm`. A design that is not valid is INFEASIBLE, with what is known of it; so is one without the
-        task's first metric."""
+        """See `ToolForm`. A design that is not valid is INFEASIBLE, with what is known of it; a metric that the tool
+        did not give is unknown."""
         names = self.task.metrics
         table = np.array([[answer.metrics.get(name, math.nan) for name in names] for answer in answers])
         table = table.reshape(len(answers), len(names))

@@ -67,7 +67,8 @@ class Cascade:
         low = self.reference.evaluate(batch, seed=seed)
         high = low if high is None else high
         values = {m: np.where(sure[m], high.metrics[m], low.metrics[m]) for m in task.metrics}
-        interval = {m: np.where(sure[m][:, None], _ends(high, m), _ends(low, m)) for m in task.metrics}
+        stated = [m for m in task.metrics if m in high.interval or m in low.interval]
+        interval = {m: np.where(sure[m][:, None], _ends(high, m), _ends(low, m)) for m in stated}
         samples = {m: np.where(sure[m][:, None], s, np.nan) for m, s in high.samples.items() if m in task.metrics}
         source = {m: np.where(sure[m], high.source[m], low.source[m]) for m in task.metrics}
         view.derive(task, values, interval)
@@ -112,6 +113,7 @@ class CascadeSurrogate:
 
     def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Cascade:
         """See `Surrogate`."""
+        labels = None if labels is None else labels.answered()
         reference, view = self.reference.condition(task, labels, seed=seed), self.view
         model, why = None, "no model"
         if self.model is not None:
@@ -152,9 +154,12 @@ class LearnedFeasibility:
 
 
 def _ends(answer: Evaluation, metric: str) -> Floats:
-    """(n, 2) the interval of a metric; of zero width where none is stated."""
+    """(n, 2) the interval of a metric; without an end where none is stated."""
     found = answer.interval.get(metric)
-    return np.stack([answer.metrics[metric]] * 2, axis=1) if found is None else found
+    if found is not None:
+        return found
+    known = np.isfinite(answer.metrics[metric])[:, None]
+    return np.where(known, [[0.0, np.inf]], np.nan)
 
 
 def _content(labels: Dataset, seed: int) -> str:

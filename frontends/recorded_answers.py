@@ -18,49 +18,50 @@ import numpy as np
 from design.contracts import ESTIMATE, TOOL, Dataset, Provenance, Task
 from design.core import Batch, Column, Evaluation, Status
 from design.errors import InputError
+from design.tool_form import NOT_VALID, is_number, one_line
 
 EXPECTED = "recorded answers as .jsonl or .parquet (docs/truth.md)"
 PARTS = ("design", "given", "metrics")
-NUMBERS = {"i": (int,), "f": (int, float)}
+FAILED = "recorded as failed"  # in place of a reason that is missing
 
 
 def read_recorded(path: Path, task: Task) -> Dataset:
-    """The answers of a file about designs of a task; those of other tasks are passed over. Raises InputError, naming
-    file and line, for a file that cannot be read, designs of other columns, a metric that the task has not, and where
-    none is of the task."""
+    """The answers of a file about designs of a task; those of other tasks are passed over: of another digest, or where
+    a row has none, of another name. Raises InputError, naming file and line, for a file that cannot be read, designs of
+    other columns, a metric that the task has not, and where none is of the task."""
     rows, others = list[Mapping[str, Any]](), set[str]()
     places = list[str]()
     for where, row in _rows(path):
-        if row.get("task") not in (task.name, task.digest) and row.get("digest") != task.digest:
-            others.add(str(row.get("task"))[:60])
+        if not _is_of(row, task):
+            digest = f" of digest {one_line(str(row['digest']))[:40]}" if row.get("task") == task.name else ""
+            others.add(f"{one_line(str(row.get('task')))[:60]}{digest}")
             continue
         rows.append(row)
         places.append(where)
     if not rows:
         there = "; ".join(sorted(others)[:5]) or "nothing"
         raise InputError(str(path), f"has no answers about the task {task.name} (it has {there})", "its designs")
+    for row, at in zip(rows, places, strict=True):
+        _check_names(task, row, at)
     values = {c.name: [_value(c, row, at) for row, at in zip(rows, places, strict=True)] for c in task.schema.columns}
     batch = Batch(task.schema, {c.name: np.array(values[c.name], dtype=c.dtype) for c in task.schema.columns})
-    fidelities = {str(row.get("fidelity", TOOL)) for row in rows}
-    if odd := sorted(fidelities - {TOOL, ESTIMATE}) or (["both"] if len(fidelities) > 1 else []):
-        raise InputError(str(path), f"has fidelity {odd[0][:40]}", f"{TOOL} or {ESTIMATE}, one a file")
-    metrics = {
-        name: np.array([_number(row, name, at) for row, at in zip(rows, places, strict=True)]) for name in task.metrics
-    }
+    fidelity = _fidelity(rows[0], places[0])
     for row, at in zip(rows, places, strict=True):
-        if odd := sorted(set(row.get("metrics", {})) - set(task.metrics)):
-            raise InputError(at, f"has the metric {odd[0][:40]}", f"some of {', '.join(task.metrics)}")
-    status = [_status(row, at) for row, at in zip(rows, places, strict=True)]
-    bad = np.array([one != Status.OK for one in status])
+        if _fidelity(row, at) != fidelity:
+            raise InputError(f"{at}, fidelity", f"is not {fidelity}, as that of rows before", "one a file")
+    status = np.array([_status(row, at) for row, at in zip(rows, places, strict=True)], dtype=np.int8)
+    failed = status == Status.FAILED
+    numbers = {n: np.array([_number(row, n, at) for row, at in zip(rows, places, strict=True)]) for n in task.metrics}
+    metrics = {name: np.where(failed, np.nan, column) for name, column in numbers.items()}
     evaluation = Evaluation(
         metrics=metrics,
-        violation={"tool": bad.astype(np.float64)},
-        status=np.array(status, dtype=np.int8),
-        reason=np.array([str(row.get("reason", ""))[:160] for row in rows], dtype=str),
+        violation={"tool": np.where(failed, np.nan, (status != Status.OK).astype(np.float64))},
+        status=status,
+        reason=np.array([_reason(row, one) for row, one in zip(rows, status.tolist(), strict=True)], dtype=str),
         cost_s=np.zeros(len(rows)),
         source=dict.fromkeys(metrics, np.full(len(rows), "recorded")),
     )
-    return Dataset(task, batch, evaluation, fidelities.pop(), Provenance(str(path)))
+    return Dataset(task, batch, evaluation, fidelity, Provenance(str(path)))
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -77,7 +78,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             for name, value in flat.items():
                 part, dot, inner = name.partition(".")
                 if dot and part in PARTS:
-                    row[part][inner] = value
+                    row[part] |= {} if value is None else {inner: value}
                 else:
                     row[name] = value
             yield f"{path}, row {number + 1}", row
@@ -86,7 +87,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError.unreadable(str(path), error, EXPECTED) from None
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
@@ -99,32 +100,78 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield where, row
 
 
+def _check_names(task: Task, row: Mapping[str, Any], where: str) -> None:
+    """Raises InputError for a column or a metric that the task has not."""
+    columns = task.schema.columns
+    names = {
+        "design": [column.name for column in columns if not column.given],
+        "given": [column.name for column in columns if column.given],
+        "metrics": list(task.metrics),
+    }
+    for part, known in names.items():
+        if odd := sorted(set(row.get(part, {})) - set(known)):
+            raise InputError(f"{where}, {part}", f"has {one_line(odd[0])[:40]}", f"some of {', '.join(known)}")
+
+
+def _is_of(row: Mapping[str, Any], task: Task) -> bool:
+    """Whether a row is about the task: by its digest where there is one, as two platforms may have one name."""
+    if row.get("digest") is not None:
+        return bool(row["digest"] == task.digest)
+    return row.get("task") in (task.name, task.digest)
+
+
 def _value(column: Column, row: Mapping[str, Any], where: str) -> Any:
     """A design's value of a column."""
     part = "given" if column.given else "design"
     found = row.get(part, {}).get(column.name)
     listed = found if isinstance(found, list) else [found]
-    kinds = NUMBERS["f" if column.dtype.lstrip("<>").startswith("f") else "i"]
-    fine = all(isinstance(one, kinds) and not isinstance(one, bool) for one in listed)
+    fine = all(_fits(one, np.dtype(column.dtype)) for one in listed)
     if not fine or isinstance(found, list) != bool(column.width) or len(listed) != max(column.width, 1):
         expected = f"{column.width} numbers" if column.width else f"a number ({column.unit or column.dtype})"
-        raise InputError(f"{where}, {part}", f"has {column.name} = {json.dumps(found)[:40]}", expected)
+        raise InputError(f"{where}, {part}", f"has {column.name} = {_shown(found)}", expected)
     return found
+
+
+def _fits(value: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether a column of this type can hold a value as it is."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    if dtype.kind == "f":
+        return abs(value) <= float(np.finfo(dtype).max)  # not NaN
+    return isinstance(value, int) and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
 
 
 def _number(row: Mapping[str, Any], name: str, where: str) -> float:
     value = row.get("metrics", {}).get(name)
     if value is None:
         return math.nan
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 2**63:
-        raise InputError(
-            f"{where}, metrics", f"has {name} = {json.dumps(value)[:40]}", "a number of at least 0, or null"
-        )
+    if not is_number(value):
+        raise InputError(f"{where}, metrics", f"has {name} = {_shown(value)}", "a number of at least 0, or null")
     return float(value)
 
 
 def _status(row: Mapping[str, Any], where: str) -> Status:
-    name = row.get("status", Status.OK.name)
-    if name not in Status.__members__:
-        raise InputError(f"{where}, status", f"is {str(name)[:40]}", ", ".join(Status.__members__))
-    return Status[name]
+    name = row.get("status")
+    if name is not None and str(name) not in Status.__members__:
+        raise InputError(f"{where}, status", f"is {_shown(name)}", ", ".join(Status.__members__))
+    return Status.OK if name is None else Status[name]
+
+
+def _fidelity(row: Mapping[str, Any], where: str) -> str:
+    name = row.get("fidelity")
+    if name is not None and str(name) not in (TOOL, ESTIMATE):
+        raise InputError(f"{where}, fidelity", f"is {_shown(name)}", f"{TOOL} or {ESTIMATE}")
+    return TOOL if name is None else str(name)
+
+
+def _reason(row: Mapping[str, Any], status: int) -> str:
+    """Why a row is not OK, "" where it is."""
+    if status == Status.OK:
+        return ""
+    found = row.get("reason")
+    default = FAILED if status == Status.FAILED else NOT_VALID
+    return one_line("" if found is None else str(found))[:160] or default
+
+
+def _shown(value: Any) -> str:
+    return one_line(json.dumps(value, default=str))[:40]

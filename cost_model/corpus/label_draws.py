@@ -22,6 +22,12 @@ def answered_rows(data: Dataset) -> Rows:
     return np.flatnonzero(data.metric(data.task.metrics[0]) > 0)
 
 
+def known_rows(data: Dataset, metric: str) -> Rows:
+    """Those of them for which a metric is known as well."""
+    rows = answered_rows(data)
+    return rows[np.isfinite(data.metric(metric)[rows])]
+
+
 def why_skipped(data: Dataset, label_counts: Sequence[int]) -> str:
     """Why a task cannot be judged; "" where it can."""
     rows, least = len(answered_rows(data)), max(LEAST_ROWS, max(label_counts, default=0) + LEAST_SCORED)

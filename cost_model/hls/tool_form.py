@@ -32,6 +32,7 @@ from design.tool_form import StandardForm, ToolAnswer, is_number, one_line, with
 
 SOURCE = "kernel.c"
 FIELDS = (*HLS_METRICS, "valid", "reason")
+ABOVE = "a number above 0 or null"
 
 
 class HlsToolForm(StandardForm):
@@ -61,16 +62,19 @@ class HlsToolForm(StandardForm):
     def read(self, given: Mapping[str, Any]) -> ToolAnswer:
         """See `ToolForm`."""
         if "metrics" in given:
-            metrics = given["metrics"]
-            none = isinstance(metrics, dict) and CYCLES in metrics and metrics[CYCLES] is None
-            return replace(super().read(given), none=none)
+            answer, metrics = super().read(given), given["metrics"]
+            if answer.fault:
+                return answer
+            if answer.metrics[CYCLES] == 0:
+                return ToolAnswer(fault=f"the tool said {CYCLES} {json.dumps(metrics[CYCLES])}, not {ABOVE}")
+            return replace(answer, none=CYCLES in metrics and metrics[CYCLES] is None)
         if unknown := sorted(set(given) - set(FIELDS)):
             return ToolAnswer(fault=f"the tool said {one_line(unknown[0])[:40]}, which is none of {', '.join(FIELDS)}")
         numbers = {}
         for name in HLS_METRICS:
             value = given.get(name)
             if value is not None and (not is_number(value) or (name == CYCLES and value == 0)):
-                least = "a number above 0 or null" if name == CYCLES else "a number of at least 0"
+                least = ABOVE if name == CYCLES else "a number of at least 0"
                 return ToolAnswer(fault=f"the tool said {name} {one_line(json.dumps(value))[:40]}, not {least}")
             numbers[name] = math.nan if value is None else float(value)
         none = CYCLES in given and given[CYCLES] is None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -76,12 +77,11 @@ def hls_schema(kernel: Kernel, target: Target) -> Schema:
     """The schema of a kernel's designs for a tool and a device: one int64 column a parameter."""
     columns = tuple(Column(p.name, "" if p.kind == PIPELINE else "iterations", "int64") for p in kernel.parameters)
     context = f"{kernel.digest}\n{target.tool}\n{target.device.name}"
-    kinds = {p.name: p.kind for p in kernel.parameters}
+    return Schema(SCHEMA, columns, context, partial(_text, {p.name: p.kind for p in kernel.parameters}))
 
-    def render(batch: Batch, row: int) -> str:
-        return " ".join(f"{n}={_word(kinds[n], int(v[row]), PRINTED_WORDS)}" for n, v in batch.columns.items())
 
-    return Schema(SCHEMA, columns, context, render)
+def _text(kinds: Mapping[str, str], batch: Batch, row: int) -> str:
+    return " ".join(f"{n}={_word(kinds[n], int(v[row]), PRINTED_WORDS)}" for n, v in batch.columns.items())
 
 
 def _word(kind: str, value: int, words: Sequence[str]) -> str:

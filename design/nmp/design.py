@@ -8,6 +8,8 @@ may use the normal channels, which are one unit and feed the NPU.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from design.core import Batch, Column, Ints, Schema
@@ -39,14 +41,10 @@ def nmp_schema(workload: Workload, platform: Platform) -> Schema:
     """The schema of designs for one workload on one platform; both are part of a candidate's key."""
     width = len(workload.operators)
     columns = HARDWARE + tuple(Column(name, unit, dtype, width) for name, unit, dtype in DATAFLOW)
-
-    def render(batch: Batch, row: int) -> str:
-        return _text(batch, row, workload, platform)
-
-    return Schema("nmp", columns, context=f"{workload!r}\n{platform!r}", render=render)
+    return Schema("nmp", columns, context=f"{workload!r}\n{platform!r}", render=partial(_text, workload, platform))
 
 
-def _text(batch: Batch, row: int, workload: Workload, platform: Platform) -> str:
+def _text(workload: Workload, platform: Platform, batch: Batch, row: int) -> str:
     """`hardware | {group} ...`; parts are parted by ' / ', strata by ' > ', operators by ' + '.
 
     An operator reads name@channels, then '&normal' where it may use the normal channels, then the share of

@@ -1,1 +1,1 @@
-"""The active loop: a model searches, a few designs are bought from the truth, and the model learns from them."""
+"""The active loop: a model searches, a few designs are put to the truth, and the model learns from them."""

@@ -1,9 +1,10 @@
-"""Which design to buy next: the one by which the front is expected to grow most.
+"""Which design to ask the truth about next: the one by which the front is expected to grow most (expected hypervolume
+improvement; Emmerich, Giannakoglou and Naujoks, 2006).
 
-Objectives are logarithms to minimise, so that a gain is a matter of ratios, as the distance of fronts is. Beliefs are
-joint draws: of each, the growth of the dominated hypervolume is worked out, and weighed by how likely the design is to
-count at all. Designs that are being bought are on the front of each draw as that draw has them, so that what is bought
-at once is unlike.
+Objectives are logarithms to minimise, so that an improvement is a matter of ratios, as the distance of fronts is. A
+posterior is joint draws: of each, the growth of the dominated hypervolume is worked out, and weighed by how likely the
+design is feasible. Pending designs are on the front of each draw as that draw has them, so that what is asked at once
+differs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ DIRECTIONS = 256  # by which hypervolume is measured with three objectives and m
 
 @dataclass(frozen=True)
 class Posterior:
-    """Of n designs: `draws` (n, k, objectives) and their `middle` (n, objectives), minimised, and `sound` (n,), the
+    """Of n designs: `draws` (n, k, objectives) and their `mean` (n, objectives), minimised, and `feasibility` (n,), the
     probability that a design counts."""
 
     draws: Floats
@@ -40,13 +41,13 @@ class Posterior:
         return Posterior(*(np.concatenate(pair) for pair in pairs))
 
     def shrunk(self, near: Floats) -> Posterior:
-        """With draws closer to the middle where a label is `near` (n,), from 0 to 1 for that very design."""
+        """With draws closer to the mean where a label is `near` (n,), from 0 to 1 for that very design."""
         left = np.sqrt(1 - near)[:, None, None]
         return Posterior(self.mean[:, None] + left * (self.draws - self.mean[:, None]), self.mean, self.feasibility)
 
     @property
     def mean_only(self) -> Posterior:
-        """The same without doubt about the objectives: the middle is the only draw."""
+        """The same without doubt about the objectives: the mean is the only draw."""
         return Posterior(self.mean[:, None], self.mean, self.feasibility)
 
 
@@ -63,7 +64,7 @@ def expected_hypervolume_improvement(posterior: Posterior, front: Floats, pendin
     found = np.zeros(len(posterior))
     count = posterior.draws.shape[1]
     for draw in range(count):
-        # Weighed by their soundness, designs on their way count in as many draws as they are likely to be sound.
+        # Pending designs count in as many draws as they are likely to be feasible.
         there = pending.feasibility > (draw + 0.5) / count
         known = np.concatenate([front, pending.draws[there, draw]])
         found += hypervolume_improvement(posterior.draws[:, draw], known, corner)

@@ -21,8 +21,8 @@ WHOLE = 20_000  # designs of a space that is scored as a whole
 
 
 class CandidatePool:
-    """Designs by number, each once, with the answers and beliefs of one model version. A version is asked with one seed
-    whatever that of the run, which is that of the draws of beliefs."""
+    """Designs by number, each once, with the answers and posterior of one model version. A version is asked with one
+    seed whatever that of the run, which is that of the posterior's draws."""
 
     def __init__(self, space: Space, objectives: Sequence[Objective], seed: int) -> None:
         self.space, self.objectives, self.seed = space, tuple(objectives), seed
@@ -61,7 +61,7 @@ class CandidatePool:
         return found
 
     def rescored(self, evaluator: Evaluator, kept: Bools) -> None:
-        """Answers and beliefs of another version, of the designs that are `kept` (n,)."""
+        """Answers and posterior of another version, of the designs that are `kept` (n,)."""
         if not kept.all():
             rows = np.flatnonzero(kept)
             self.genomes, self.batch = self.genomes[rows], self.batch.take(rows)

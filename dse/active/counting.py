@@ -1,4 +1,4 @@
-"""An evaluator that counts whose word its answers are."""
+"""An evaluator that counts rows by who answered them."""
 
 from __future__ import annotations
 

@@ -38,12 +38,12 @@ class LabelsFile:
 
 def recorded_lines(task: Task, batch: Batch, answers: Evaluation) -> list[dict[str, Any]]:
     """Designs with answers as recorded answers, one object a design: {"task", "design": {column: value}, "given",
-    "metrics", "status", "reason", "fidelity"}."""
+    "metrics", "status", "reason", "fidelity"}. Metrics are those of the task: what else a truth answers follows."""
     found = []
     for row in range(len(batch)):
         values = {column.name: batch.columns[column.name][row].tolist() for column in task.schema.columns}
         given = {column.name for column in task.schema.columns if column.given}
-        numbers = {name: float(column[row]) for name, column in answers.metrics.items()}
+        numbers = {name: float(answers.metrics[name][row]) for name in task.metrics if name in answers.metrics}
         found.append(
             {
                 "task": task.name,

@@ -16,7 +16,7 @@ import numpy as np
 
 from design.contracts import called
 from design.core import Batch, Evaluation, Status, gather, key_bytes
-from dse.active.policy import ActivePolicy, Query
+from dse.active.policy import ActivePolicy, Query, predicted
 from dse.active.prospective import prospective_errors
 from dse.records.archive import Archive
 from dse.records.store import Store
@@ -48,7 +48,7 @@ class ActiveRun:
         self.policy, self.truth, self.store, self.budget = policy, truth, store, budget
         self.archive = Archive(policy.objectives)
         self._halt, self._most_failures, self._changed = halt, most_failures, changed
-        self._again = deque[Query]()  # wished for in an earlier sitting and not answered
+        self._again = deque[Query]()  # queried in an earlier session and not answered
         self._queries: dict[bytes, Query] = {}
         self._free: set[bytes] = set()
         self._answers: list[tuple[Query, Evaluation]] = []
@@ -62,7 +62,7 @@ class ActiveRun:
         return max(self.budget - self._paid, 0)
 
     def run(self, watch: Sequence[Watcher] = ()) -> tuple[Archive, str]:
-        """Buy until the budget is spent, the search ends, or `halt` says so. Returns what was found, and why it
+        """Query until the budget is spent, the policy ends, or `halt` says so. Returns what was found, and why it
         ended."""
         self._recall()
         ended = None
@@ -91,14 +91,14 @@ class ActiveRun:
         return "; ".join(parts)
 
     def labels(self) -> tuple[list[Query], Evaluation | None]:
-        """What was truth, in the order in which it came, and the answers."""
+        """What was labelled, in the order in which it came, and the answers."""
         if not self._answers:
             return [], None
         pieces = [(np.array([row]), answer) for row, (_, answer) in enumerate(self._answers)]
         return [query for query, _ in self._answers], gather(pieces, len(pieces))
 
     def _recall(self) -> None:
-        """Where an earlier sitting left off."""
+        """Where an earlier session left off."""
         known = self.store.answers(0)
         done = {} if known is None else {key: row for row, key in enumerate(known.keys)}
         for name in [name for name in self.store.facts if name.startswith(QUERY)]:
@@ -119,7 +119,7 @@ class ActiveRun:
             assert known is not None
             answer = known.evaluation.take(np.array([row]))
             seconds = steps[row][1] if row < len(steps) else self._past[0]
-            self._hear(self._queries[key], answer, seconds)
+            self._add(self._queries[key], answer, seconds)
             if row >= len(steps):  # killed between the two
                 self.store.finish(row, row + 1, *self._past)
 
@@ -142,13 +142,13 @@ class ActiveRun:
         return query.batch
 
     def _take(self, design: Batch, answer: Evaluation) -> None:
-        """A label, or word that there is none."""
+        """Keep a label, or that there is none."""
         query = self._queries[key_bytes(design.schema.key(design))[0]]
         number = self.archive.candidates
         wall, cpu = (past + now - begin for past, now, begin in zip(self._past, self._now(), self._begin, strict=True))
         self.store.add(number, np.array([number]), query.genome, [query.key], answer)
         self.store.finish(number, number + 1, wall, cpu)
-        self._hear(query, answer, wall)
+        self._add(query, answer, wall)
 
     def _tell(self, last: bool = False) -> None:
         """Have the labels written, unless that would take more than its share of the time."""
@@ -162,7 +162,7 @@ class ActiveRun:
     def _now(self) -> tuple[float, float]:
         return time.monotonic(), self._cpu_s()
 
-    def _hear(self, query: Query, answer: Evaluation, seconds: float) -> None:
+    def _add(self, query: Query, answer: Evaluation, seconds: float) -> None:
         if query.key not in self._free and not called(answer)[0]:
             self._paid -= 1  # the tool was never run
         self._answers.append((query, answer))
@@ -177,12 +177,8 @@ class ActiveRun:
         if found is not None:
             batch, answers, sound = found
             for row in range(min(len(batch), MOST_SHOWN)):
-                said = {
-                    name: {"median": float(answers.metrics[name][row]), "interval": ends[row].tolist()}
-                    | {"by": str(answers.source[name][row])}
-                    for name, ends in answers.interval.items()
-                    if np.isfinite(answers.metrics[name][row])
-                }
+                said = predicted(answers, row, self.policy.task.metrics)
+                said = {name: one for name, one in said.items() if one["median"] is not None}
                 text = batch.schema.text(batch, row)
                 designs.append({"design": text, "sound": float(sound[row]), "said": said})
         self.store.facts[PREDICTED] = {"version": self.policy.version, "designs": designs}

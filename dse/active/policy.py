@@ -84,18 +84,18 @@ class ActivePolicy:
         self._answers: list[Evaluation] = []
         self._keys: set[bytes] = set()  # labelled, or on their way
         self._pending: dict[bytes, Query] = {}
-        self._front: Floats = np.empty((0, len(objectives)))  # of sound labels, as logarithms
-        self._order: list[bytes] = []  # of labels, as they were heard of
+        self._front: Floats = np.empty((0, len(objectives)))  # of feasible labels, as logarithms
+        self._order: list[bytes] = []  # of labels, as they came
         self._gains: dict[int, float] = {}  # the most that a version expected of a design, as a share
 
     @property
     def labels(self) -> int:
-        """How many answers were heard."""
+        """How many answers came."""
         return len(self._designs)
 
     def ask(self) -> Query | None:
-        """The next design to buy; None where there is none, or none as long as others are on their way. `ended` says
-        where there will be none."""
+        """The next query; None where there is none, or none as long as others are pending. `ended` says where there
+        will be none."""
         before = self.version
         if self.ended is None:
             self._prepare()
@@ -126,7 +126,7 @@ class ActivePolicy:
         assert self.pool.posterior is not None
         posterior, pending, corner = self.pool.posterior.take(rows), self._on_their_way(), self._corner()
         there = hypervolume(self._front, corner)
-        since = self._seen if len(self._front) else 0  # who has found nothing sound keeps away from all that was tried
+        since = self._seen if len(self._front) else 0  # without a feasible label, all that was tried counts
         unlike = self.pool.diversity(rows, [*self._order[since:], *self._pending])
         gains = unlike * self._acquisition(posterior.mean_only, self._front, pending.mean_only, corner)
         asked = len(self._order) + len(self._pending)
@@ -140,15 +140,15 @@ class ActivePolicy:
         return self._query_of(int(rows[best]), share)
 
     def pending(self, query: Query) -> None:
-        """A design is on its way, wished for now or in an earlier sitting. Of one that was answered in an earlier
-        sitting, this comes before `hear`."""
+        """A query is on its way, asked for now or in an earlier session. Of one that was answered in an earlier
+        session, this comes before `tell`."""
         gain, version = query.provenance["expected_gain"], query.provenance["version"]
         self._gains[version] = max(self._gains.get(version, 0.0), math.inf if gain is None else gain)
         self._keys.add(query.key)
         self._pending[query.key] = query
 
     def tell(self, key: bytes, design: Batch, answer: Evaluation) -> None:
-        """The truth's word on a design, one row."""
+        """The truth's answer about a design, one row."""
         self._pending.pop(key, None)
         self._keys.add(key)
         self._order.append(key)
@@ -160,8 +160,8 @@ class ActivePolicy:
                 self._front = np.concatenate([self._front, point])
 
     def promising(self) -> tuple[Batch, Evaluation, Floats] | None:
-        """Designs not bought that the model sees on the front, what it says of them, and how likely each is to count;
-        None where it sees none."""
+        """Designs without a label that the model expects on the front, what it predicts of them, and how likely each is
+        feasible; None where it expects none."""
         posterior, answers = self.pool.posterior, self.pool.answers
         if posterior is None or answers is None:
             return None
@@ -189,7 +189,7 @@ class ActivePolicy:
             self.ended = f"no design is expected to add {self.plan.least_gain:g} of the hypervolume any more"
             return
         self.version = due
-        # Of the labels up to a round number: what was heard since then must not matter to a run that goes on.
+        # Of the labels up to a round number: later ones must not matter to a run that goes on.
         self._seen = seen = due * every
         self.model = self._learned(seen)
         self.pool.rescored(self.model, self._kept())
@@ -254,23 +254,30 @@ class ActivePolicy:
         posterior, answers = self.pool.posterior, self.pool.answers
         assert posterior is not None and answers is not None
         one = answers.take(np.array([row]))
-        names = [name for name in one.interval if name in one.metrics]
         why = {
             "version": self.version,
             "model": f"{self.model.name}/{self.model.version}",
             "labels_before": self.labels,
             "expected_gain": None if math.isinf(share) else share,
             "sound": float(posterior.feasibility[row]),
-            "said": {
-                name: {
-                    "median": _number(one.metrics[name][0]),
-                    "interval": [_number(end) for end in one.interval[name][0]],
-                    "by": str(one.source[name][0]),
-                }
-                for name in names
-            },
+            "said": predicted(one, 0, self.task.metrics),
         }
         return Query(self.pool.keys[row], self.pool.genomes[[row]], self.pool.batch.take(np.array([row])), why)
+
+
+def predicted(answer: Evaluation, row: int, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What an answer predicts of a design, by metric and fit for JSON: of all that it has an interval for, and of those
+    of the task's `metrics` that it has a number for; unknown ends of an interval are None."""
+    stated = [name for name in answer.interval if name in answer.metrics]
+    stated += [name for name in metrics if name in answer.metrics and name not in answer.interval]
+    return {
+        name: {
+            "median": _number(answer.metrics[name][row]),
+            "interval": [_number(end) for end in answer.interval[name][row]] if name in answer.interval else [None] * 2,
+            "by": str(answer.source[name][row]),
+        }
+        for name in stated
+    }
 
 
 def labels_of(task: Task, designs: Batch, answers: Evaluation) -> Dataset | None:

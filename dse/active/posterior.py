@@ -1,4 +1,4 @@
-"""From what an evaluator says of designs to what the loop believes: joint draws of the objectives, and soundness."""
+"""From an evaluator's answer to a posterior: joint draws of the objectives, and feasibility."""
 
 from __future__ import annotations
 
@@ -8,27 +8,24 @@ from statistics import NormalDist
 import numpy as np
 
 from design.core import Batch, Evaluation, Floats, Objective, Status, key_bytes
-from design.metrics import metric_unit, metric_values
+from design.metrics import VALID, metric_of, metric_values
 from dse.active.acquisition import Posterior
 
 DRAWS = 16
-VALID = "valid_probability"
-UNLIKELY = 0.25  # times as sound is a design whose median breaks a constraint
-SMALLEST = {"cycles": 1.0, "count": 1.0, "share": 0.01}  # by unit: less than that is as good; tools round shares to it
+UNLIKELY = 0.25  # times as likely feasible is a design whose median breaks a constraint
 
 
 def logarithms(values: Floats, objectives: Sequence[Objective]) -> Floats:
     """(n, objectives) values as log2, to minimise; NaN where there is no value."""
     found = []
     for column, objective in zip(values.T, objectives, strict=True):
-        least = SMALLEST.get(metric_unit(objective.metric), 1e-30)
-        found.append(objective.sign * np.log2(np.maximum(column, least)))
+        found.append(objective.sign * np.log2(np.maximum(column, metric_of(objective.metric).floor)))
     return np.stack(found, axis=1)
 
 
 def posterior_of(answer: Evaluation, batch: Batch, objectives: Sequence[Objective], seed: int) -> Posterior:
-    """Of n designs. A design that has no finite value of an objective is not sound. Draws are a design's own, whatever
-    its company: normal in the logarithm, as wide as its interval says, around its median.
+    """Of n designs. A design that has no finite value of an objective is not feasible. Draws are a design's own,
+    whatever its company: normal in the logarithm, as wide as its interval says, around its median.
 
     The draws of pass@k are not used as they are: intervals have been calibrated on labels, and samples have not.
     """

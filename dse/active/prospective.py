@@ -1,4 +1,4 @@
-"""How far off the model was on designs whose labels it had not seen: each was foretold just before it was bought."""
+"""Prospective errors: how far off the model was on designs that it predicted just before they were labelled."""
 
 from __future__ import annotations
 

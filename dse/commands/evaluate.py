@@ -45,10 +45,10 @@ def evaluate_as(settings: Settings, out: Path) -> int:
         raise InputError("--evaluator", f"{name} with --execution-type evaluate", f"one of {', '.join(SURROGATES)}")
     counts, seed, view = settings["labels"], settings["seed"], learning.domain.view
     surrogate, reference = SURROGATES[name](learning.domain), learning.domain.reference()
-    make_folder(out)
     headings = [heading(count) for count in counts]
     with Console(stderr=True, quiet=settings["quiet"]).status("reading results") as status:
         judged = learning.read_judged(counts)
+        make_folder(out)
         rivals: list[Surrogate] = [] if name == "estimate" else [reference]
         choose = choice(settings["label-choice"], view)
         result = scores(judged, counts, seed, surrogate, rivals, view, status.update, choose)
@@ -119,7 +119,8 @@ def scores(
 
 
 def draw_agreement(judged: Judged, surrogate: Surrogate, seed: int, out: Path) -> None:
-    """Writes `agreement.png` and `.svg` to `out`: prediction without labels against truth, a colour for each task."""
+    """Writes `agreement.png` and `.svg` to `out`: prediction without labels against truth, a colour for each task; of
+    metrics where both are known."""
     from dse.report.pictures.scores.agreement import Series, agreement_picture
 
     series: dict[str, dict[str, tuple[Floats, Floats]]] = {}
@@ -130,6 +131,8 @@ def draw_agreement(judged: Judged, surrogate: Surrogate, seed: int, out: Path) -
             if name in answer.metrics:
                 truth = table.metric(name)[rows]
                 known = np.isfinite(truth) & np.isfinite(answer.metrics[name])
-                series.setdefault(name, {})[table.task.name] = truth[known], answer.metrics[name][known]
+                if known.any():
+                    series.setdefault(name, {})[table.task.name] = truth[known], answer.metrics[name][known]
     shown: list[Series] = list(series.values())
-    agreement_picture(list(series), shown, "agreement", out)
+    if shown:
+        agreement_picture(list(series), shown, "agreement", out)

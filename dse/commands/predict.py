@@ -35,9 +35,10 @@ def predict_as(settings: Settings, out: Path) -> int:
     model = getattr(surrogate, "inner", surrogate).condition(task, None, seed=seed)
     digits = model.digits(batch) if hasattr(model, "digits") else {}
     names = list(answer.samples) or [name for name in task.metrics if name in answer.metrics]
+    target = getattr(task, "target", None)
     found: dict[str, Any] = {
         "kernel": getattr(task, "kernel", task).name,
-        "tool": settings["tool-version"],
+        "tool": None if target is None else target.tool,
         "design": batch.schema.text(batch, 0),
         "by": str(answer.source[first][0]),
         "metrics": {
@@ -64,7 +65,8 @@ def predict_as(settings: Settings, out: Path) -> int:
 
 def _show(found: dict[str, Any]) -> None:
     console, metrics = Console(), found["metrics"]
-    print(f"{found['kernel']} by {found['tool']}: {found['design']}")
+    tool = "" if found["tool"] is None else f" by {found['tool']}"
+    print(f"{found['kernel']}{tool}: {found['design']}")
     table = Table(box=None, padding=(0, 1))
     for heading, side in (("metric", "left"), ("median", "right"), ("90 % interval", "right"), ("digits", "left")):
         table.add_column(heading, justify=side)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from design.contracts import Space
-from design.core import Batch, Ints, key_bytes
+from design.core import Batch, Evaluation, Floats, Ints, key_bytes
 from design.errors import InputError
+from dse.records.columns import HIGH, LOW, SAMPLES, draws
 from dse.records.store import Store
 
 FORMATS = ("csv", "json", "parquet")
@@ -25,7 +27,9 @@ def candidate_table(store: Store, space: Space) -> Table:
     Raises InputError where the stored genomes do not decode into the designs they were evaluated as.
     """
     names, rows = store.candidates()
-    columns: Table = {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+    columns: Table = {}
+    for name, values in zip(names, zip(*rows, strict=True), strict=True):
+        columns |= _numbered(name, draws(values)) if name.startswith(SAMPLES) else {name: list(values)}
     if not rows:
         return columns
     genomes = store.genomes()
@@ -47,6 +51,26 @@ def design_table(batch: Batch) -> Table:
         for label, one in zip(column.labels, values.T, strict=True):
             table[label] = one.tolist()
     return table
+
+
+def interval_table(answers: Evaluation) -> Table:
+    """The ends of each metric's intervals and its samples, named as in the table of all candidates; None: unknown."""
+    table: Table = {}
+    for name, ends in answers.interval.items():
+        table |= {LOW + name: known(ends[:, 0]), HIGH + name: known(ends[:, 1])}
+    for name, drawn in answers.samples.items():
+        table |= _numbered(SAMPLES + name, drawn)
+    return table
+
+
+def known(values: Floats) -> list[float | None]:
+    """Numbers for other programs: None where they are not finite."""
+    return [value if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _numbered(name: str, drawn: Floats | None) -> Table:
+    """A column for each of k samples (n, k)."""
+    return {} if drawn is None else {f"{name}_{i}": known(values) for i, values in enumerate(drawn.T)}
 
 
 def write_table(table: Table, path: Path) -> None:

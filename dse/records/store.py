@@ -2,6 +2,7 @@
 
 SQLite because a run must survive being killed (what was answered together is one transaction), be read while it grows,
 and be opened by anything. Genomes are kept as bytes; tables with named columns are made by `dse/records/export.py`.
+Which columns answers have is in `dse/records/columns.py`.
 
 With `facts` (small results worth keeping, as JSON) and `steps` (when each generation was done) it is all that it takes
 to go on with a run: a search asks for the same designs again, and those that are here need not be evaluated again.
@@ -20,11 +21,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from design.core import Evaluation, Floats, Genomes, Ints, Status
+from design.core import LEVEL, Evaluation, Genomes, Ints, Status
 from design.errors import InputError
+from design.transaction import transaction
+from dse.records.columns import HIGH, LOW, answers_in, columns_of, in_order, kind_of, row_bytes
 
 FILE = "run.sqlite"
-FORMAT = 2
+FORMAT = 3
+BEFORE_INTERVALS = 2  # a format without intervals and samples, and the same otherwise
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE source (id INTEGER PRIMARY KEY, said TEXT NOT NULL UNIQUE);
@@ -34,13 +38,13 @@ CREATE TABLE candidate (id INTEGER PRIMARY KEY, generation INTEGER NOT NULL, key
     status TEXT NOT NULL, reason TEXT NOT NULL, cost_s REAL, source INTEGER NOT NULL);
 """
 FIXED = ("id", "generation", "key", "genome", "status", "reason", "cost_s", "source")  # the other columns are answers
-VIOLATION = "violation_"
+STATED = "level"  # fact: of the intervals; not there where all answers are exact
 LATER = -1  # generation of designs that were added after the search
 
 
 class Answers(NamedTuple):
-    """Stored candidates in order: their numbers, keys and genomes, and what was answered (without intervals and
-    samples, which are not kept)."""
+    """Stored candidates in order: their numbers, keys and genomes, and what was answered. A metric whose answers were
+    all exact has no interval."""
 
     ids: Ints
     keys: list[bytes]
@@ -86,12 +90,12 @@ class Store:
             found = store.meta("format")
             columns = [row[1] for row in store._db.execute("PRAGMA table_info(candidate)")]
             store._columns = columns[len(FIXED) :]
-            if found == FORMAT:
+            if readable := found in (FORMAT, BEFORE_INTERVALS):
                 store._sources = {said: number for number, said in store._db.execute("SELECT id, said FROM source")}
         except sqlite3.DatabaseError as error:
             what = "cannot be read" if not os.access(path, os.R_OK) or _sealed(path) else "is not a run store"
             raise InputError(str(path), f"{what} ({error})", expected) from None
-        if found != FORMAT:
+        if not readable:
             raise InputError(str(path), f"has store format {found}", f"format {FORMAT}")
         return store
 
@@ -114,32 +118,34 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """One transaction. Raises OSError, naming the file, where the disk does not take it."""
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        with transaction(self._db, self.path):
             yield
-            self._db.execute("COMMIT")
-        except BaseException as error:
-            # What is half written must not be read back as written.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError):
-                raise OSError(None, f"cannot be written ({error})", str(self.path)) from None
-            raise
 
     def add(self, generation: int, ids: Ints, genomes: Genomes, keys: Sequence[bytes], evaluation: Evaluation) -> None:
-        """Candidates with these numbers, in one transaction."""
-        values = {**evaluation.metrics, **{VIOLATION + k: v for k, v in evaluation.violation.items()}}
+        """Candidates with these numbers, in one transaction. Raises InputError for a metric whose name is taken."""
+        values = columns_of(evaluation, self._columns)
         sources = dict(self._sources)
         try:
             with self.writing():
                 new = [name for name in values if name not in self._columns]
-                for name in new:
-                    self._db.execute(f'ALTER TABLE candidate ADD COLUMN "{name}" REAL')
+                self._widen(new, evaluation.level)
                 self._insert(generation, ids, genomes, keys, evaluation, values)
         except BaseException:
             self._sources = sources
             raise
         self._columns += new
+
+    def _widen(self, new: Sequence[str], level: float) -> None:
+        """Make columns for what is answered for the first time."""
+        for name in new:
+            self._db.execute(f'ALTER TABLE candidate ADD COLUMN "{name}" {kind_of(name)}')
+        metrics = [name.removeprefix(LOW) for name in new if name.startswith(LOW)]
+        if metrics:
+            self._db.execute("INSERT OR IGNORE INTO fact VALUES (?, ?)", (STATED, json.dumps(level)))
+        if metrics and self.meta("format") != BEFORE_INTERVALS:
+            # Until now these metrics were exact; in an older store nobody knows.
+            ends = [f'"{end}{name}" = "{name}"' for name in metrics for end in (LOW, HIGH)]
+            self._db.execute(f"UPDATE candidate SET {', '.join(ends)}")
 
     def _insert(
         self,
@@ -148,21 +154,20 @@ class Store:
         genomes: Genomes,
         keys: Sequence[bytes],
         evaluation: Evaluation,
-        values: dict[str, Floats],
+        values: dict[str, list[Any]],
     ) -> None:
         names = ", ".join(f'"{name}"' for name in (*FIXED, *values))
         marks = ", ".join("?" * (len(FIXED) + len(values)))
-        width, data = genomes.shape[1] * 8, np.ascontiguousarray(genomes, dtype="<i8").tobytes()
         rows = zip(
             ids.tolist(),
             [generation] * len(keys),
             keys,
-            [data[i * width : (i + 1) * width] for i in range(len(keys))],
+            row_bytes(genomes, "<i8"),
             np.array([status.name for status in Status])[evaluation.status].tolist(),
             evaluation.reason.tolist(),
             evaluation.cost_s.tolist(),
             self._source_ids(evaluation),
-            *(column.tolist() for column in values.values()),
+            *values.values(),
             strict=True,
         )
         self._db.executemany(f"INSERT INTO candidate ({names}) VALUES ({marks})", rows)
@@ -195,7 +200,8 @@ class Store:
         return found.evaluation.take(np.searchsorted(found.ids, ids))
 
     def _answers(self, which: str, values_of_it: tuple[Any, ...]) -> Answers | None:
-        names = ("id", "key", "genome", "status", "reason", "cost_s", *self._columns)
+        columns = in_order(self._columns)
+        names = ("id", "key", "genome", "status", "reason", "cost_s", *columns)
         fields = ", ".join(f'"{name}"' for name in names)
         found = self._db.execute(
             f"SELECT {fields}, said FROM (SELECT * FROM candidate WHERE {which}) AS candidate "
@@ -205,15 +211,17 @@ class Store:
         if not found:
             return None
         ids, keys, genomes, status, reason, cost_s, *values, said = zip(*found, strict=True)
-        columns = dict(zip(self._columns, (np.array(v, dtype=np.float64) for v in values), strict=True))
-        metrics = {name: column for name, column in columns.items() if not name.startswith(VIOLATION)}
+        metrics, violation, interval, samples = answers_in(dict(zip(columns, values, strict=True)))
         evaluation = Evaluation(
             metrics=metrics,
-            violation={k.removeprefix(VIOLATION): v for k, v in columns.items() if k.startswith(VIOLATION)},
+            violation=violation,
             status=np.array([Status[one] for one in status], dtype=np.int8),
             reason=np.array(reason, dtype=str),
             cost_s=np.array(cost_s, dtype=np.float64),
             source={name: np.array(_said(said, name), dtype=str) for name in metrics},
+            interval=interval,
+            samples=samples,
+            level=self.facts.get(STATED, LEVEL),
         )
         return Answers(np.array(ids, dtype=np.int64), list(keys), _genomes(genomes), evaluation)
 
@@ -244,10 +252,10 @@ class Store:
         return self._sources[text]
 
     def candidates(self) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Column names and all rows in order, but for the genomes: see `genomes`."""
+        """Column names and all rows in order, but for the genomes: see `genomes`. Samples are bytes: see `draws`."""
         if not self._columns:
             return [], []
-        names = ["id", "generation", "key", "status", "reason", *self._columns, "source"]
+        names = ["id", "generation", "key", "status", "reason", *in_order(self._columns), "source"]
         fields = ", ".join("hex(key)" if n == "key" else "said" if n == "source" else f'"{n}"' for n in names)
         fields = fields.replace('"id"', "candidate.id")
         rows = self._db.execute(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
+import numpy as np
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from dse.report.acquired import acquired_words
+from dse.report.intervals import interval_text, shown_interval
 from dse.report.terminal import plain_table, terminal
 from dse.report.validation import validation_table
 from dse.studies.outcome import Outcome
 from dse.studies.study import Study
+
+MOST_COLUMNS = 118  # of a table with intervals; where it would be wider only objectives have them, or nothing has
 
 
 def print_outcome(study: Study, outcome: Outcome, folder: str) -> None:
@@ -31,16 +37,11 @@ def print_outcome(study: Study, outcome: Outcome, folder: str) -> None:
     if not count:
         print("No feasible design was found; the store has the reason for every candidate.")
         return
-    title = "Best design" if len(outcome.objectives) == 1 else f"Pareto front: {min(count, 10)} of {count} designs"
-    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE)
-    metrics = study.shown(list(outcome.answers.metrics))
-    for name in metrics:
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in study.headings:
-        table.add_column(name, justify="right", no_wrap=True)
-    shown = sorted({round(i * (count - 1) / 9) for i in range(10)}) if count > 10 else range(count)
-    for row in shown:
-        table.add_row(*(f"{outcome.answers.metrics[name][row]:.6g}" for name in metrics), *study.cells(outcome, row))
+    endless = console.options.update(width=10 * MOST_COLUMNS)
+    for stated in (list(outcome.answers.metrics), [objective.metric for objective in outcome.objectives], []):
+        table = _table(study, outcome, stated)
+        if Measurement.get(console, endless, table).maximum <= MOST_COLUMNS:
+            break
     console.print(table)
     print(f"Best: {outcome.front.schema.text(outcome.front, 0)}")
     study.say(console, outcome)
@@ -59,4 +60,25 @@ def _say_truth(console: Console, outcome: Outcome) -> None:
         if checked.error is not None:
             print(f"Median error of the estimated {checked.metric}: {checked.error:.1%}")
     if outcome.acquired is not None:
-        print("\n".join(textwrap.fill(words, 118) for words in acquired_words(outcome.acquired)))
+        print("\n".join(textwrap.fill(words, MOST_COLUMNS) for words in acquired_words(outcome.acquired)))
+
+
+def _table(study: Study, outcome: Outcome, stated: Sequence[str]) -> Table:
+    """At most ten designs of the front; below values of the `stated` metrics their intervals, where there are any."""
+    count, answers = len(outcome.front), outcome.answers
+    metrics = study.shown(list(answers.metrics))
+    nothing = np.full((count, 2), np.nan)
+    ends = [shown_interval(answers, name) if name in stated else nothing for name in metrics]
+    some = not np.isnan(ends).all()
+    title = "Best design" if len(outcome.objectives) == 1 else f"Pareto front: {min(count, 10)} of {count} designs"
+    title += f", with {answers.level:.0%} intervals" if some else ""
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE)
+    for name in (*metrics, *study.headings):
+        table.add_column(name, justify="right", no_wrap=True)
+    shown = sorted({round(i * (count - 1) / 9) for i in range(10)}) if count > 10 else range(count)
+    for row in shown:
+        cells = [f"{answers.metrics[name][row]:.6g}" for name in metrics]
+        table.add_row(*cells, *study.cells(outcome, row))
+        if some:
+            table.add_row(*(interval_text(known[row]) for known in ends), style="dim")
+    return table

@@ -11,6 +11,7 @@ import numpy as np
 from design.core import Floats
 from design.metrics import metric_unit
 from dse.records.archive import Progress, objective_values
+from dse.report.intervals import shown_interval
 from dse.report.pictures.convergence import convergence_picture
 from dse.report.pictures.fronts import front_picture
 from dse.studies.outcome import Outcome
@@ -35,7 +36,8 @@ def run_pictures(
     many = len(labels) > 1
     if many and len(outcome.front):
         values = objective_values(outcome.answers, outcome.objectives)
-        svg = front_picture(values, cloud[:, 1:], labels, units, signs, knee, folder)
+        interval = np.stack([shown_interval(outcome.answers, label) for label in labels], axis=1)
+        svg = front_picture(values, cloud[:, 1:], labels, units, signs, knee, folder, interval)
         text = (
             "Every large dot is a design that no other design found beats in all objectives; small ones are other "
             "feasible designs."
@@ -44,6 +46,8 @@ def run_pictures(
             text += " A dot that looks beaten in one panel is better in an objective that the panel does not show."
         if knee is not None:
             text += " The knee is where giving up a little of one objective stops buying much of another."
+        if not np.isnan(interval).all():
+            text += f" Thin bars are {outcome.answers.level:.0%} intervals, as far as they lie within the frame."
         yield Picture("front", svg, f"Pareto front of {', '.join(labels)}", text)
     if history:
         bound = outcome.bound.lower_bound

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import platform as host
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from design.core import Evaluation
 from dse.active.acquired import acquired_summary
 from dse.records.directory import write_whole
-from dse.records.export import design_table, write_table
+from dse.records.export import design_table, interval_table, known, write_table
 from dse.report.repeat import revision
 from dse.report.validation import validation_summary
 from dse.studies.outcome import Outcome
@@ -26,7 +26,7 @@ def write_results(folder: Path, study: Study, outcome: Outcome) -> None:
     write_whole(folder / "result.log", result_log(study, outcome))
     table: dict[str, list[Any]] = {"id": list(outcome.front_ids)}
     table |= {name: values.tolist() for name, values in outcome.answers.metrics.items()}
-    table |= design_table(outcome.front)
+    table |= (interval_table(outcome.answers) if len(outcome.front) else {}) | design_table(outcome.front)
     for suffix in ("csv", "json"):
         write_table(table, folder / f"front.{suffix}")
 
@@ -47,6 +47,7 @@ def summary(study: Study, outcome: Outcome) -> dict[str, Any]:
         further["bought"] = acquired_summary(outcome.acquired)
     front = [
         {"id": int(outcome.front_ids[row]), "metrics": _metrics(outcome, row)}
+        | _spread(outcome.answers, row)
         | {"design": outcome.front.schema.text(outcome.front, row)}
         for row in rows
     ]
@@ -57,6 +58,7 @@ def summary(study: Study, outcome: Outcome) -> dict[str, Any]:
         "bound": outcome.bound.how,
         **further,
         "front": front,
+        **({"level": outcome.answers.level} if any("interval" in design for design in front) else {}),
         "objectives": [{"metric": o.metric, "goal": o.goal} for o in outcome.objectives],
         "candidates": outcome.candidates,
         "failed": dict(outcome.failed),
@@ -84,5 +86,15 @@ def versions() -> dict[str, str]:
 
 
 def _metrics(outcome: Outcome, row: int) -> dict[str, float | None]:
-    values = {name: float(v[row]) for name, v in outcome.answers.metrics.items()}
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return {name: known(v[row : row + 1])[0] for name, v in outcome.answers.metrics.items()}
+
+
+def _spread(answers: Evaluation, row: int) -> dict[str, dict[str, list[float | None]]]:
+    """The intervals and the samples of a design, without metrics of which nothing is known."""
+    found = {
+        "interval": {name: known(ends[row]) for name, ends in answers.interval.items()},
+        "samples": {name: known(drawn[row]) for name, drawn in answers.samples.items()},
+    }
+    for field in found:
+        found[field] = {name: values for name, values in found[field].items() if any(v is not None for v in values)}
+    return {field: named for field, named in found.items() if named}

@@ -8,6 +8,7 @@ import numpy as np
 
 from design.contracts import Dataset
 from design.core import Evaluation, Floats, Rows
+from design.metrics import metric_of
 from evaluators.scoring.digits import PLACES, rounded, share_right, share_right_in_any
 from evaluators.scoring.figures import DRAWS
 from evaluators.scoring.ranks import rank_shares
@@ -22,13 +23,15 @@ Profile = dict[str, Floats | None]
 
 
 def profiles_of(data: Dataset, answer: Evaluation, rows: Rows) -> dict[str, Profile]:
-    """By metric that the answer has, PROFILES over the given rows of both; None where there are too few samples."""
+    """By metric that the answer has, PROFILES over the given rows of both whose truth is known; None where there are
+    too few samples. Digits are those of whole numbers: metrics that are told in smaller parts have no profile."""
     found = {}
     for metric in data.task.metrics:
-        if metric in answer.metrics:
+        known = rows[np.isfinite(data.metric(metric)[rows])]
+        if metric in answer.metrics and len(known) and metric_of(metric).floor >= 1:
             samples = answer.samples.get(metric)
-            drawn = None if samples is None or samples.shape[1] < DRAWS else samples[rows, :DRAWS]
-            found[metric] = profile(data.metric(metric)[rows], answer.metrics[metric][rows], drawn)
+            drawn = None if samples is None or samples.shape[1] < DRAWS else samples[known, :DRAWS]
+            found[metric] = profile(data.metric(metric)[known], answer.metrics[metric][known], drawn)
     return found
 
 

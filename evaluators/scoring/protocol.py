@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cost_model.corpus.label_draws import answered_rows, label_rows, seeds_of
+from cost_model.corpus.label_draws import answered_rows, known_rows, label_rows, seeds_of
 from design.contracts import Dataset, Surrogate
 from design.core import Evaluation, Rows
 from design.metrics import VALID
@@ -86,11 +86,11 @@ def _filled(answer: Evaluation, rows: Rows, names: Sequence[str]) -> tuple[Evalu
 
 
 def blocks_of(table: Dataset, answer: Evaluation, who: str) -> Blocks:
-    """Figures of an answer for all rows of a table."""
-    rows = answered_rows(table)
+    """Figures of an answer for all rows of a table, of each metric where the truth of it is known."""
     blocks: Blocks = {}
     for metric in table.task.metrics:
-        if metric not in answer.metrics:
+        rows = known_rows(table, metric)
+        if metric not in answer.metrics or not len(rows):
             blocks[metric] = dict.fromkeys(FIELDS)
             continue
         interval, samples = answer.interval.get(metric), answer.samples.get(metric)

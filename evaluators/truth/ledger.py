@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from design.core import Status
 from design.errors import InputError
+from design.transaction import transaction
 
 FILE = "calls.sqlite"
 FORMAT = 1
@@ -117,17 +118,10 @@ class Ledger:
     def _writing(self) -> Iterator[None]:
         """One transaction. Raises OSError, naming the file, where the disk does not take it."""
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
-        except BaseException as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError):
-                raise OSError(None, f"cannot be written ({error})", str(self.path)) from None
-            if isinstance(error, sqlite3.DatabaseError):
-                raise self._damaged(error) from None
-            raise
+            with transaction(self._db, self.path):
+                yield
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(error) from None
 
     def begin(self, truth: str, key: bytes, design: str, price: float) -> int:
         """Write that a call starts now; its number."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from design.contracts import TRUE, AtOnce, Dataset
-from design.core import Batch, Bools, Evaluation, Ints, gather, key_bytes
+from design.core import Batch, Bools, Evaluation, Ints, Status, gather, key_bytes
 from design.errors import InputError
 from design.metrics import metric_unit
 from evaluators.execution.faults import failed
@@ -22,8 +22,9 @@ NOT_RECORDED = "not recorded"
 class Recorded(AtOnce):
     """The results of one task: `data` as a truth answers.
 
-    A design that is not there is FAILED, "not recorded", at no cost: it is no call, and not infeasible. `call_s` are
-    the seconds that a call is taken to have cost; tables do not record them. Name and version are those of the source
+    A design that is not there is FAILED, "not recorded", at no cost: it is no call, and not infeasible. So is one that
+    is recorded as failed, for the reason recorded. `call_s` are the seconds that a call is taken to have cost; tables
+    do not record them. Name and version are those of the source
     that the data name, else a digest of them. Raises InputError where there is no design, or a design is recorded with
     two answers.
     """
@@ -57,7 +58,7 @@ class Recorded(AtOnce):
         source = np.full(len(data), f"{self.name}/{self.version}")
         self._answers = replace(
             answers,
-            cost_s=np.full(len(data), call_s),
+            cost_s=np.where(answers.status == Status.FAILED, 0.0, call_s),
             source=dict.fromkeys(answers.metrics, source),
             interval={name: np.stack([values, values], axis=1) for name, values in answers.metrics.items()},
             samples={},
@@ -72,7 +73,9 @@ class Recorded(AtOnce):
 
     def accepts(self, batch: Batch) -> Bools:
         """See `Truth`."""
-        return self.rows_of(batch) >= 0
+        row = self.rows_of(batch)
+        found: Bools = (row >= 0) & (self._answers.status[row] != Status.FAILED)
+        return found
 
     def cancel(self) -> None:
         """See `Truth`. Nothing takes long here."""

@@ -7,42 +7,45 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from cost_model.surrogates.predictor import Predictor
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ae.loop.race import FIRST, METHODS, OBJECTIVES, Course, Looped, Method, distances, raced
-from cost_model.hls.estimate import EstimatePredictor
-from cost_model.surrogates.tables.from_scratch import AlonePredictor
+from cost_model.hls.estimate import EstimateSurrogate
+from cost_model.surrogates.tables.from_scratch import TaskOnlySurrogate
 from cost_model.surrogates.tables.task_only import KINDS
+from cost_model.views.hls.view import HlsView
+from design.contracts import Dataset, Surrogate
 from design.core import Status
 from design.errors import InputError
+from design.hls.task import hls_task_of
+from design.metrics import RESOURCES
 from dse.active.policy import Plan
-from frontends.hls_results.tables import KernelTable, read_results
+from frontends.hls_results.tables import hls_dataset, read_results
 from tests.cases import examples
 from tests.cases_hls import usual
 
-QUICK = [name for name, method in METHODS.items() if method.predictor != "lm"]
+QUICK = [name for name, method in METHODS.items() if method.surrogate != "lm"]
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, KernelTable]:
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
     """By name."""
-    return {table.name: table for table in read_results(usual(tmp_path_factory.mktemp("data")), "v18")}
+    return {table.task.name: table for table in read_results(usual(tmp_path_factory.mktemp("data")), "v18")}
 
 
 @pytest.fixture(scope="module")
-def course(tables: dict[str, KernelTable]) -> Course:
+def course(tables: dict[str, Dataset]) -> Course:
     """Of 27 designs, of which some do not count."""
     return Course.of(tables["dot"])
 
 
 @lru_cache
-def predictor(name: str) -> Predictor | None:
+def surrogate(name: str) -> Surrogate | None:
     """That a method learns with."""
     if not name:
         return None
-    return AlonePredictor(name) if name in KINDS else EstimatePredictor()
+    return TaskOnlySurrogate(name, HlsView()) if name in KINDS else EstimateSurrogate()
 
 
 def made_up(course: Course, cycles: list[float], shares: list[float]) -> Course:
@@ -58,24 +61,26 @@ def brute_force_front(values: np.ndarray) -> np.ndarray:
     return np.array(sorted(p for p in points if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in points)))
 
 
-def test_the_course_of_a_table(tables: dict[str, KernelTable]) -> None:
+def test_the_course_of_a_table(tables: dict[str, Dataset]) -> None:
     """Designs that count are those with cycles, valid, with resources that fit; the front is by brute force."""
     for table in tables.values():
         found = Course.of(table)
         counts = found.answers.status == Status.OK
         assert np.array_equal(np.isfinite(found.values).all(axis=1), counts) and 0 < counts.sum() < len(table)
-        assert np.array_equal(found.values[counts, 0], table.cycles[counts]) and table.valid[counts].all()
-        most = np.max(list(table.shares.values()), axis=0)
+        assert np.array_equal(found.values[counts, 0], table.metric("cycles")[counts])
+        assert table.feasible[counts].all()
+        most = np.max([table.metric(f"{name}_share") for name in RESOURCES], axis=0)
         np.testing.assert_array_equal(found.values[counts, 1], most[counts])
         np.testing.assert_array_equal(found.front, brute_force_front(found.values))
         assert found.space.size == len(table)
 
 
-def test_no_design_counts(tables: dict[str, KernelTable]) -> None:
+def test_no_design_counts(tables: dict[str, Dataset]) -> None:
     """Refused in one line."""
     table = tables["dot"]
+    nothing = np.zeros(len(table), dtype=bool)
     with pytest.raises(InputError, match="no valid design"):
-        Course.of(replace(table, valid=np.zeros(len(table), dtype=bool)))
+        Course.of(hls_dataset(hls_task_of(table), table.batch, table.evaluation.metrics, nothing, "here"))
 
 
 def test_distances_by_hand(course: Course) -> None:
@@ -123,7 +128,7 @@ def test_distances_by_brute_force(course: Course, drawn: list[tuple[float, float
 @pytest.mark.parametrize("name", QUICK)
 def test_methods_name_designs_of_the_table_once(name: str, course: Course) -> None:
     """Each at most once, all of them in the end, the same again from the same seed, no more than the budget."""
-    method, learns = METHODS[name], predictor(METHODS[name].predictor)
+    method, learns = METHODS[name], surrogate(METHODS[name].surrogate)
     rows = raced(course, method, 3, 10**6, learns)
     assert sorted(rows) == list(range(len(course.table)))
     few = raced(course, method, 3, 12, learns)
@@ -138,21 +143,21 @@ def test_a_loop_that_does_not_hear_is_told_nothing(course: Course) -> None:
     """Its rows are the same whatever the tool says; those of a loop that hears are not."""
     turned = replace(course, answers=course.answers.take(np.arange(len(course.table))[::-1]))
     deaf, hears = (Method(Looped(Plan(every=every), hears)) for every, hears in ((0, False), (5, True)))
-    rows = [[raced(one, method, 0, 20, EstimatePredictor()) for one in (course, turned)] for method in (deaf, hears)]
+    rows = [[raced(one, method, 0, 20, EstimateSurrogate()) for one in (course, turned)] for method in (deaf, hears)]
     assert rows[0][0] == rows[0][1] and rows[1][0] != rows[1][1]
-    assert sorted(raced(course, deaf, 0, 10**6, EstimatePredictor())) == list(range(len(course.table)))
+    assert sorted(raced(course, deaf, 0, 10**6, EstimateSurrogate())) == list(range(len(course.table)))
 
 
 def test_loops_without_a_prior_begin_at_random(course: Course) -> None:
     """The first rows do not follow from the model, and both kinds begin alike."""
-    forest, process = (raced(course, METHODS[f"{kind} loop"], 1, FIRST + 4, predictor(kind)) for kind in KINDS)
+    forest, process = (raced(course, METHODS[f"{kind} loop"], 1, FIRST + 4, surrogate(kind)) for kind in KINDS)
     assert forest[:FIRST] == process[:FIRST] and forest != process
 
 
-def test_a_model_that_knows_beats_chance(tables: dict[str, KernelTable]) -> None:
+def test_a_model_that_knows_beats_chance(tables: dict[str, Dataset]) -> None:
     """After 20 of 90 designs the loop of the estimate is nearer to the front than random runs are in the mean."""
     course = Course.of(tables["scale"])
-    loop = distances(course, raced(course, METHODS["estimate loop"], 0, 20, EstimatePredictor()))[1][-1]
+    loop = distances(course, raced(course, METHODS["estimate loop"], 0, 20, EstimateSurrogate()))[1][-1]
     random = [distances(course, raced(course, METHODS["random"], seed, 20, None))[1][-1] for seed in range(20)]
     assert loop > np.mean(random)
 

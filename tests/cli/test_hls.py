@@ -104,13 +104,37 @@ def test_same_again(tmp_path: Path) -> None:
     assert main([*short, str(tmp_path / "a")]) == 0
     assert main([*short, str(tmp_path / "b"), "--num-generations", "2"]) == 0
     assert main([*short, str(tmp_path / "b"), "--resume"]) == 0
-    rows = [Store.open(tmp_path / name / "run.sqlite").candidates()[1] for name in "ab"]
-    kept = [[tuple(v for v in row) for row in part] for part in rows]
-    assert len(kept[0]) == len(kept[1]) > 100
+    names, kept = Store.open(tmp_path / "a" / "run.sqlite").candidates()
+    assert (names, kept) == Store.open(tmp_path / "b" / "run.sqlite").candidates()
+    assert len(kept) > 100 and all(row[names.index("interval_low_cycles")] > 0 for row in kept)
+    assert summary(tmp_path / "a")["front"] == summary(tmp_path / "b")["front"]
     assert (tmp_path / "a" / "front.csv").read_text() == (tmp_path / "b" / "front.csv").read_text()
     page = (tmp_path / "a" / "report.html").read_text()
     assert main(["--execution-type", "report", "--dse-output-dir", str(tmp_path / "a")]) == 0
     assert (tmp_path / "a" / "report.html").read_text() == page
+
+
+def test_intervals(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What the estimate is sure of within is in tables and summary, bars of the front and a line of each of its
+    designs; a probability has no bars, and a metric that is derived none that do not follow."""
+    arguments = [*HLS[:-1], *GEMM, "--evaluator", "estimate", "--export", "csv,json,parquet"]
+    assert main([*arguments, "--dse-output-dir", str(tmp_path)]) == 0
+    found = summary(tmp_path)
+    low, high = found["best"]["interval"]["cycles"]
+    assert low < found["best"]["metrics"]["cycles"] < high and found["level"] == 0.9 and "samples" not in found["best"]
+    assert found["best"]["interval"]["valid_probability"] == [0.0, 1.0]
+    front = list(csv.DictReader((tmp_path / "front.csv").open()))
+    assert [float(front[0][f"interval_{end}_cycles"]) for end in ("low", "high")] == [low, high]
+    every = {row["id"]: row for row in csv.DictReader((tmp_path / "candidates.csv").open())}
+    best = every[front[0]["id"]]
+    assert [float(best[f"interval_{end}_cycles"]) for end in ("low", "high")] == [low, high]
+    assert all(float(row["interval_low_cycles"]) < float(row["cycles"]) for row in every.values())
+    bars = (tmp_path / "pictures" / "front.svg").read_text()
+    assert ">interval<" in bars and "LineCollection" in bars
+    text = f"{float(f'{low:.3g}'):.6g} to {float(f'{high:.3g}'):.6g}"
+    page, printed = (tmp_path / "report.html").read_text(), capfd.readouterr().out
+    assert text in page and "90% interval" in page and "Thin bars are 90% intervals" in page
+    assert text in printed and "with 90% intervals" in printed and max(map(len, printed.splitlines())) <= 120
 
 
 def test_checked_by_a_tool(tmp_path: Path, tool: Path) -> None:

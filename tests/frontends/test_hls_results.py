@@ -76,6 +76,8 @@ def test_what_is_read(tmp_path: Path) -> None:
         assert table.metric(f"{name}_share")[~failed].tolist() == expected
     assert table.feasible.tolist() == [design["valid"] for design in said]
     assert not table.feasible[table.batch.columns["U0"] == 64].any()
+    assert table.fidelity == "tool" and (table.evaluation.violation["tool"] == ~table.feasible).all()
+    assert set(table.evaluation.source["cycles"].tolist()) == {"recorded-v18"}
     some = table.take(np.array([5, 2]))
     assert some.metric("cycles").tolist() == [cycles[5], cycles[2]] and some.task.name == "scale"
     assert some.batch.columns["U1"].tolist() == [said[5]["point"]["U1"], said[2]["point"]["U1"]]

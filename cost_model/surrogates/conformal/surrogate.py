@@ -57,6 +57,7 @@ class ConformalSurrogate:
 
     def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
         """See `Surrogate`. Labels cost as many fits of `inner` as there are folds, beside its own."""
+        labels = None if labels is None else labels.answered()
         evaluator, view = self.inner.condition(task, labels, seed=seed), self._view
         residuals, terms = cross_fitted_residuals(self.inner, task, labels, view, seed, self.normalised, self.folds)
         widths = {}

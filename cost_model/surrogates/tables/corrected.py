@@ -49,6 +49,7 @@ class CorrectedReference:
             y, likely = expected(batch)
             return values_of(y, names) | {VALID: likely}
 
+        labels = None if labels is None else labels.answered()
         if labels is None or not len(labels):
             return FunctionEvaluator(self.name, VERSION, task, view, as_it_is)
         start, likely = expected(labels.batch)

@@ -45,6 +45,7 @@ class TaskOnlyEvaluator(AtOnce):
         self.version = VERSION
         self._model = self._feasible = None
         self._absent: Bools = np.ones(len(task.metrics), dtype=bool)  # of which no label says anything
+        labels = None if labels is None else labels.answered()
         if labels is None or not len(labels):
             return
         sound = view.faults(task, labels.batch) == ""

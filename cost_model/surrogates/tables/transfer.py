@@ -43,7 +43,7 @@ class TransferSurrogate:
         """See `Surrogate`. Labels that lack a metric teach nothing here."""
         model = self._model
         if labels is not None:
-            rows = rows_of(self._features, self._view, labels)
+            rows = rows_of(self._features, self._view, labels.answered())
             known = np.isfinite(rows.targets).all(axis=1)
             if known.any():
                 model = adapt(model, Examples(rows.features[known], rows.targets[known], rows.valid[known]), seed)

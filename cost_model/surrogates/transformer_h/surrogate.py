@@ -36,9 +36,13 @@ class TransformerHSurrogate:
         self.trained_on = TrainingSet(frozenset(checkpoint.learned.families), frozenset(checkpoint.learned.digests))
 
     def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
-        """See `Surrogate`. Labels without cycles or resources teach nothing, and none teaches what is valid."""
+        """See `Surrogate`. Labels without cycles or resources teach nothing, and none teaches what is valid. Raises
+        InputError for a task of other metrics."""
         from cost_model.surrogates.tables.correction import Correction, learn
 
+        if task.metrics != HLS_METRICS:
+            refused = f"is of {task.schema.name} and its {', '.join(task.metrics)}, which {self.name} does not predict"
+            raise InputError(f"task {task.name}", refused, "hls")
         model, view = self._ensemble.of(task), self._view
         correction = Correction(np.zeros(len(task.metrics)))
         if labels is not None:

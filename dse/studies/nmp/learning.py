@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from frontends.recorded_answers import read_recorded
 
 def near_memory_learning(settings: Settings) -> Learning:
     """By the settings of a command."""
-    problem = build(settings)
+    # What is scored and asked is a surrogate, which no search has to be able to ask; nor is a truth asked.
+    analytic = {"evaluator": "auto", "truth": "none"}
+    problem = build(replace(settings, values={**settings.values, **analytic}))
 
     def train(out: Path) -> int:
         found = "train with --space nmp: no model of near-memory designs is trained"

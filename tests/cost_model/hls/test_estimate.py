@@ -10,6 +10,7 @@ import pytest
 from cost_model.hls.constants import HlsConstants
 from cost_model.hls.estimate import EstimateEvaluator, EstimateSurrogate
 from cost_model.hls.store import Fitted, read_fitted
+from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
 from design.contracts import Dataset
 from design.core import Batch, Status
 from design.hls.design import TARGETS, Device, Target, hls_schema
@@ -18,7 +19,6 @@ from design.metrics import UTILISATION
 from frontends.hls_results.tables import hls_dataset
 from tests.cost_model.hls.cases import GEMM, kernel
 from tests.cost_model.hls.test_fit import random_columns
-from tests.evaluators.conformance import check_evaluator, check_other_process, check_spoiled
 
 KERNEL = kernel(GEMM)
 V18 = HlsTask(KERNEL, TARGETS["v18"])

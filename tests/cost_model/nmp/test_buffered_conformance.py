@@ -12,12 +12,13 @@ from cost_model.nmp.buffered import BufferedEvaluator
 from cost_model.nmp.operators.base import OperatorCost
 from cost_model.nmp.operators.buffered import BufferedNmp, MeteredNpu
 from cost_model.nmp.operators.roofline import NmpRoofline
+from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
 from design.core import Batch, Ints, Status
 from design.nmp.device import Device, HardwareSpace, Platform
 from dse.spaces.nmp.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
 from tests.cases import PROCESSORS, model_workload, nmp_space
+from tests.cost_model.nmp.spoiled import spoiled_nmp_designs
 from tests.cost_model.nmp.test_buffered import SOME
-from tests.evaluators.conformance import check_evaluator, check_other_process, check_spoiled, spoiled_nmp_designs
 
 OPERATORS = len(model_workload().operators)
 CHOICES = HardwareSpace((2, 4, 6, 8), (PROCESSORS[0], PROCESSORS[4]), (1, 4, 64), (1, 32), (2, 64))

@@ -10,11 +10,12 @@ import pytest
 from cost_model.nmp.operators.base import OperatorCost, OperatorModel
 from cost_model.nmp.operators.roofline import NmpRoofline, NpuRoofline
 from cost_model.nmp.roofline import RooflineEvaluator
+from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
 from design.core import Batch, Ints, Status
 from design.nmp.device import Device, Platform
 from dse.spaces.nmp.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
 from tests.cases import hardware, model_workload, nmp_space
-from tests.evaluators.conformance import check_evaluator, check_other_process, check_spoiled, spoiled_nmp_designs
+from tests.cost_model.nmp.spoiled import spoiled_nmp_designs
 
 OPERATORS = len(model_workload().operators)
 

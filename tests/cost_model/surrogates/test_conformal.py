@@ -1,4 +1,4 @@
-"""Conformal intervals around predictors: the contract, what they hold, and that no label is judged by who saw it."""
+"""Conformal intervals around surrogates: the contract, what they hold, and that no label is judged by who saw it."""
 
 from __future__ import annotations
 
@@ -7,47 +7,49 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
-from cost_model.surrogates.conformal.fit_prior import make_prior
-from cost_model.surrogates.predictor import METRICS, VALID, FittedOn, Labelled, Predictor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_model.corpus.label_draws import answered_rows, label_rows, truth_of
-from cost_model.hls.estimate import EstimatePredictor
+from cost_model.corpus.label_draws import answered_rows, label_rows
+from cost_model.hls.estimate import EstimateSurrogate
 from cost_model.surrogates.conformal.predictive_spread import difficulty, relative
 from cost_model.surrogates.conformal.prior import Prior
-from cost_model.surrogates.conformal.residuals import FOLDS, PLAIN, Terms, left_out, residuals_of, some
+from cost_model.surrogates.conformal.residuals import FOLDS, PLAIN, Terms, cross_fitted_residuals, residuals_of
 from cost_model.surrogates.conformal.store import read_prior, write_prior
-from cost_model.surrogates.conformal.surrogate import ConformalPredictor, around
-from cost_model.surrogates.function_evaluator import Predicted
+from cost_model.surrogates.conformal.surrogate import ConformalSurrogate, around
+from cost_model.surrogates.function_evaluator import FunctionEvaluator
 from cost_model.surrogates.tables.transfer import baselines
-from design.contracts import Evaluator
-from design.core import Batch, Evaluation, Floats, key_bytes
+from cost_model.training.calibrate import make_prior
+from cost_model.views.hls.view import HlsView
+from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
+from design.contracts import Dataset, Evaluator, Surrogate, Task, TrainingSet
+from design.core import Batch, Bools, Evaluation, Floats, key_bytes
 from design.errors import InputError
-from design.hls.design import Target
-from design.hls.loop_nest import Kernel
-from evaluators.scoring.protocol import score_kernel
-from frontends.hls_results.tables import KernelTable, read_results
+from design.hls.task import hls_task_of
+from design.metrics import HLS_METRICS, VALID
+from evaluators.scoring.protocol import score_task
+from frontends.hls_results.tables import hls_dataset, read_results
 from tests.cases import examples
 from tests.cases_hls import usual
-from tests.evaluators.conformance import check_evaluator, check_other_process, check_spoiled
 
+VIEW = HlsView()
 SPREAD = 0.7  # of errors in y
 
 
 @cache
-def tables() -> tuple[KernelTable, ...]:
+def tables() -> tuple[Dataset, ...]:
     """dot (27 rows), scale, scale-large and twice (72 of 90 rows with cycles) by v18; scale and twice by v20."""
     with TemporaryDirectory() as folder:
         data = usual(Path(folder))
         return tuple(table for tool in ("v18", "v20") for table in read_results(data, tool))
 
 
-def named(name: str, tool: str = "v18") -> KernelTable:
-    return next(table for table in tables() if table.name == name and table.target.tool == tool)
+def named(name: str, tool: str = "v18") -> Dataset:
+    return next(table for table in tables() if table.task.name == name and hls_task_of(table).target.tool == tool)
 
 
 class Wrong:
@@ -56,21 +58,22 @@ class Wrong:
 
     name, version = "wrong", "1"
 
-    def __init__(self, number: int = 0, remembers: bool = False, shown: tuple[KernelTable, ...] | None = None) -> None:
+    def __init__(self, number: int = 0, remembers: bool = False, shown: tuple[Dataset, ...] | None = None) -> None:
         self.number, self.remembers = number, remembers
         known = tables() if shown is None else shown
-        self.fitted_on = FittedOn(frozenset(table.family for table in known))
+        self.trained_on = TrainingSet(frozenset(table.task.family for table in known))
         self.asked: list[set[bytes]] = []
         self._known: dict[bytes, dict[str, float]] = {}
         for table in tables():
-            truth = truth_of(table).truth
             for row, key in enumerate(key_bytes(table.batch.schema.key(table.batch))):
-                self._known[key] = {metric: float(np.nan_to_num(truth[metric][row], nan=1.0)) for metric in METRICS}
+                self._known[key] = {
+                    metric: float(np.nan_to_num(table.metric(metric)[row], nan=1.0)) for metric in HLS_METRICS
+                }
         drawn = SPREAD * np.random.default_rng(number).normal(size=len(self._known))
         self.errors = dict(zip(self._known, drawn.tolist(), strict=True))  # in y
 
-    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
-        """See `Predictor`."""
+    def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
+        """See `Surrogate`."""
         told = set() if labels is None else set(key_bytes(labels.batch.schema.key(labels.batch)))
         self.asked.append(told)
 
@@ -78,26 +81,37 @@ class Wrong:
             keys = key_bytes(batch.schema.key(batch))
             error = np.array([0.0 if self.remembers and key in told else self.errors.get(key, 0.0) for key in keys])
             truth = {
-                m: np.array([self._known.get(key, dict.fromkeys(METRICS, 9.0))[m] for key in keys]) for m in METRICS
+                m: np.array([self._known.get(key, dict.fromkeys(HLS_METRICS, 9.0))[m] for key in keys])
+                for m in HLS_METRICS
             }
             found = {m: (1 + v) * 4.0**error - 1 for m, v in truth.items() if m != "cycles"}
             found = {m: np.maximum(v, 0.0) for m, v in found.items()}
             return {"cycles": truth["cycles"] * 4.0**error, VALID: np.full(len(batch), 0.5)} | found
 
-        return Predicted(self.name, self.version, 1, answer, validity=True)
+        return FunctionEvaluator(self.name, self.version, task, VIEW, answer)
 
 
 @cache
 def prior() -> Prior:
     """Of errors like those of `Wrong`, of five tables that count as forty."""
-    made = make_prior(tables(), lambda rest: Wrong(99, shown=tuple(rest)))
+    made = make_prior(tables(), lambda _, rest: Wrong(99, shown=tuple(rest)), VIEW)
     assert made.shapes[20]["cycles"].kernels == 5
     shapes = {n: {m: replace(shape, kernels=40) for m, shape in by.items()} for n, by in made.shapes.items()}
     return replace(made, shapes=shapes)
 
 
-def labels_of(table: KernelTable, count: int, seed: int = 0) -> Labelled:
-    return truth_of(table.take(label_rows(table, count, seed)))
+def layered(inner: Surrogate, known: Prior | None = None, **settings: Any) -> ConformalSurrogate:
+    """With intervals around what it answers."""
+    return ConformalSurrogate(inner, VIEW, known, **settings)
+
+
+def labels_of(table: Dataset, count: int, seed: int = 0) -> Dataset:
+    return table.take(label_rows(table, count, seed))
+
+
+def changed(labels: Dataset, valid: Bools, **metrics: Floats) -> Dataset:
+    """The same designs with other numbers, and which of them are valid."""
+    return hls_dataset(hls_task_of(labels), labels.batch, labels.evaluation.metrics | metrics, valid, "made up")
 
 
 def make(what: str = "labels") -> tuple[Evaluator, Batch]:
@@ -105,16 +119,16 @@ def make(what: str = "labels") -> tuple[Evaluator, Batch]:
     table = named("twice", "v20")
     labels = labels_of(table, 20)
     if what == "prior alone":
-        predictor: Predictor = ConformalPredictor(Wrong(), prior())
+        surrogate: Surrogate = layered(Wrong(), prior())
         labels = None
     elif what == "labels and prior":
-        predictor = ConformalPredictor(Wrong(), prior())
+        surrogate = layered(Wrong(), prior())
     elif what == "estimate":
-        predictor = ConformalPredictor(EstimatePredictor())
+        surrogate = layered(EstimateSurrogate())
     else:
-        trained = [t for t in tables() if t.family != "twice"]
-        predictor = ConformalPredictor(baselines(trained, [table], 0, names=["extra-trees"])[0])
-    return predictor.fitted(table.kernel, table.target, labels, 1), table.batch.take(np.arange(24))
+        trained = [t for t in tables() if t.task.family != "twice"]
+        surrogate = layered(baselines(trained, [table], VIEW, 0, names=["extra-trees"])[0])
+    return surrogate.condition(table.task, labels, seed=1), table.batch.take(np.arange(24))
 
 
 def make_both() -> tuple[Evaluator, Batch]:
@@ -125,7 +139,7 @@ def make_both() -> tuple[Evaluator, Batch]:
 @pytest.mark.parametrize("what", ["labels", "prior alone", "labels and prior", "estimate"])
 def test_conformance(what: str) -> None:
     evaluator, batch = make(what)
-    check_evaluator(evaluator, batch)
+    check_evaluator(evaluator, batch, pickled=False)  # it holds what it learned as functions
     for spoiled in ({"P0": 3}, {"P0": -1}, {"T0": 0}, {"U1": -8}):
         check_spoiled(evaluator, batch, spoiled)
 
@@ -140,22 +154,22 @@ def test_the_form_of_intervals(what: str) -> None:
     evaluator, batch = make(what)
     answer = evaluator.evaluate(batch, seed=0)
     assert answer.level == 0.9
-    for metric in METRICS:
+    for metric in HLS_METRICS:
         low, high = answer.interval[metric].T
         assert (low < high).all() and (low >= 0).all() and np.isfinite(high).all()
         assert all("conformal" in text for text in answer.source[metric].tolist())
         if metric == "cycles":
             assert (low > 0).all() and np.ptp(np.log2(high / low)) < 1e-9
     if what == "estimate":
-        for name, amount in named("twice").target.device.resources.items():
+        for name, amount in hls_task_of(named("twice")).target.device.resources.items():
             assert np.allclose(answer.interval[f"{name}_share"] * amount, answer.interval[name])
 
 
 def test_the_point_stays_that_of_the_inner_one() -> None:
     table = named("scale")
     labels = labels_of(table, 20)
-    inner = Wrong().fitted(table.kernel, table.target, labels, 1).evaluate(table.batch, seed=1)
-    outer = ConformalPredictor(Wrong()).fitted(table.kernel, table.target, labels, 1).evaluate(table.batch, seed=1)
+    inner = Wrong().condition(table.task, labels, seed=1).evaluate(table.batch, seed=1)
+    outer = layered(Wrong()).condition(table.task, labels, seed=1).evaluate(table.batch, seed=1)
     assert all(np.array_equal(inner.metrics[name], outer.metrics[name]) for name in inner.metrics)
 
 
@@ -166,8 +180,8 @@ def test_nine_in_ten_are_held(count: int, with_prior: bool) -> None:
     said."""
     held, wide = [], []
     for number in range(20):
-        predictor = ConformalPredictor(Wrong(number), prior() if with_prior else None)
-        block = score_kernel(predictor, named("scale"), count, number).blocks["cycles"]
+        surrogate = layered(Wrong(number), prior() if with_prior else None)
+        block = score_task(surrogate, named("scale"), count, number).blocks["cycles"]
         if not count and not with_prior:
             assert block["coverage_90"] is None
             return
@@ -184,31 +198,30 @@ def test_no_label_is_asked_of_who_was_shown_it() -> None:
     """Who remembers labels would have no errors on them; each is left out once."""
     table = named("scale")
     labels = labels_of(table, 20)
-    predictor = Wrong(remembers=True)
-    found = left_out(predictor, table.kernel, table.target, labels, 3)[0]["cycles"]
-    expected = [predictor.errors[key] for key in key_bytes(labels.batch.schema.key(labels.batch))]
+    surrogate = Wrong(remembers=True)
+    found = cross_fitted_residuals(surrogate, table.task, labels, VIEW, 3)[0]["cycles"]
+    expected = [surrogate.errors[key] for key in key_bytes(labels.batch.schema.key(labels.batch))]
     assert sorted(found) == pytest.approx(sorted(expected))
-    told = predictor.asked
+    told = surrogate.asked
     keys = set(key_bytes(labels.batch.schema.key(labels.batch)))
     assert len(told) == FOLDS and all(len(shown) == 16 and shown < keys for shown in told)
     assert set().union(*(keys - shown for shown in told)) == keys
-    own = residuals_of(predictor.fitted(table.kernel, table.target, labels, 3), labels, PLAIN, 3)
+    own = residuals_of(surrogate.condition(table.task, labels, seed=3), labels, PLAIN, 3)
     assert np.allclose(own["cycles"], 0)  # what a layer that asked of the shown would have seen
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 8])
 def test_too_few_labels_leave_the_answer_alone(count: int) -> None:
     """And do not fail; nine say something."""
-    layered = ConformalPredictor(EstimatePredictor())
     table = named("scale")
     labels = labels_of(table, 9)
-    few = ConformalPredictor(Wrong()).fitted(table.kernel, table.target, some(labels, np.arange(count)), 0)
+    few = layered(Wrong()).condition(table.task, labels.take(np.arange(count)), seed=0)
     assert not few.evaluate(table.batch, seed=0).interval
-    nine = ConformalPredictor(Wrong()).fitted(table.kernel, table.target, labels, 0)
-    assert set(nine.evaluate(table.batch, seed=0).interval) == {*METRICS, VALID}
+    nine = layered(Wrong()).condition(table.task, labels, seed=0)
+    assert set(nine.evaluate(table.batch, seed=0).interval) == {*HLS_METRICS, VALID}
     if count < 3:
-        told = some(labels, np.arange(count))
-        both = [p.fitted(table.kernel, table.target, told, 0) for p in (EstimatePredictor(), layered)]
+        told, inner = labels.take(np.arange(count)), EstimateSurrogate()
+        both = [each.condition(table.task, told, seed=0) for each in (inner, layered(inner))]
         own, said = (evaluator.evaluate(table.batch, seed=0).interval for evaluator in both)
         assert all(np.array_equal(said[name], own[name], equal_nan=True) for name in own)
 
@@ -216,46 +229,47 @@ def test_too_few_labels_leave_the_answer_alone(count: int) -> None:
 def test_labels_without_answers_teach_nothing() -> None:
     table = named("scale")
     full = labels_of(table, 20)
-    blank = Labelled(full.batch, {m: np.full(20, np.nan) for m in METRICS}, np.zeros(20, dtype=bool))
-    predictor = ConformalPredictor(Wrong(), prior())
+    blank = changed(full, np.zeros(20, dtype=bool), **dict.fromkeys(HLS_METRICS, np.full(20, np.nan)))
+    surrogate = layered(Wrong(), prior())
     widths = []
     for labels in (None, blank, full):
-        answer = predictor.fitted(table.kernel, table.target, labels, 0).evaluate(table.batch, seed=0)
+        answer = surrogate.condition(table.task, labels, seed=0).evaluate(table.batch, seed=0)
         low, high = answer.interval["cycles"].T
         widths.append(np.nanmedian(high / low))
     assert widths[0] == pytest.approx(widths[1]) and widths[2] != pytest.approx(widths[0])
-    half = Labelled(full.batch, full.truth | {"dsp": np.full(20, np.nan)}, full.valid)
-    answer = ConformalPredictor(Wrong()).fitted(table.kernel, table.target, half, 0).evaluate(table.batch, seed=0)
-    assert set(answer.interval) == {*METRICS, VALID} - {"dsp"}
+    half = changed(full, full.feasible, dsp=np.full(20, np.nan))
+    answer = layered(Wrong()).condition(table.task, half, seed=0).evaluate(table.batch, seed=0)
+    assert set(answer.interval) == {*HLS_METRICS, VALID} - {"dsp"}
 
 
-def test_a_prior_belongs_to_a_predictor() -> None:
+def test_a_prior_belongs_to_a_surrogate() -> None:
     """To one of its name, weighed as it was; its kernels are no longer unseen; and versions tell all of it apart."""
     with pytest.raises(InputError, match="wrong"):
-        ConformalPredictor(EstimatePredictor(), prior())
+        layered(EstimateSurrogate(), prior())
     with pytest.raises(InputError, match="normalised"):
-        ConformalPredictor(Wrong(), prior(), normalised=True)
+        layered(Wrong(), prior(), normalised=True)
     bare = Wrong(shown=())
-    assert not ConformalPredictor(bare).fitted_on.saw("scale", "")
-    layered = ConformalPredictor(bare, prior())
-    assert layered.fitted_on.saw("scale", "") and layered.fitted_on.saw("", named("twice").kernel.digest)
-    assert not layered.fitted_on.saw("gemm", "") and layered.fitted_on.families == {"scale", "twice"}
-    versions = {one.version for one in (bare, layered, ConformalPredictor(bare), ConformalPredictor(bare, level=0.8))}
+    assert not layered(bare).trained_on.contains("scale", "")
+    whole = layered(bare, prior())
+    seen = whole.trained_on
+    assert seen.contains("scale", "") and seen.contains("", named("twice").task.digest)
+    assert not seen.contains("gemm", "") and seen.families == {"scale", "twice"}
+    versions = {one.version for one in (bare, whole, layered(bare), layered(bare, level=0.8))}
     assert len(versions) == 4
     table = named("scale")
-    fitted = {layered.fitted(table.kernel, table.target, labels_of(table, 20, seed), 0).version for seed in range(4)}
-    assert len(fitted) == 4
+    found = {whole.condition(table.task, labels_of(table, 20, seed), seed=0).version for seed in range(4)}
+    assert len(found) == 4
 
 
 def test_no_prior_from_who_has_seen_the_family(tmp_path: Path) -> None:
-    """Each family is asked of a predictor refitted without it, by both tools; few designs teach nothing."""
+    """Each family is asked of a surrogate refitted without it, by both tools; few designs teach nothing."""
     given: list[set[str]] = []
 
-    def refit(rest: list[KernelTable]) -> Predictor:
-        given.append({table.family for table in rest})
+    def refit(part: int, rest: list[Dataset]) -> Surrogate:
+        given.append({table.task.family for table in rest})
         return Wrong(shown=tuple(rest))
 
-    made = make_prior(tables(), refit, counts=(0, 10))
+    made = make_prior(tables(), refit, VIEW, counts=(0, 10))
     assert given == [{"dot", "twice"}, {"dot", "scale"}]
     assert made.families == {"scale", "twice"} and set(made.shapes) == {0, 10} and made.who == "wrong"
     assert {shape.kernels for by in made.shapes.values() for shape in by.values()} == {5}
@@ -268,13 +282,13 @@ def test_no_prior_from_who_has_seen_the_family(tmp_path: Path) -> None:
     for count in (0, 10):
         labels = labels_of(table, count) if count else None
         answers = [
-            ConformalPredictor(Wrong(), p).fitted(table.kernel, table.target, labels, 0).evaluate(table.batch, seed=0)
+            layered(Wrong(), p).condition(table.task, labels, seed=0).evaluate(table.batch, seed=0)
             for p in (made, read_prior(tmp_path / "prior.json"))
         ]
-        for metric in METRICS if count else ():
+        for metric in HLS_METRICS if count else ():
             assert np.allclose(*(a.interval[metric] for a in answers), rtol=1e-3, equal_nan=True)
     with pytest.raises(ValueError, match="enough designs"):
-        make_prior([named("dot")], refit)
+        make_prior([named("dot")], refit, VIEW)
 
 
 def test_around_by_hand() -> None:
@@ -312,21 +326,22 @@ def test_small_counts_that_are_not_reported() -> None:
     """Once a label is 0, a truth of 0 is as far off as the prediction lies above one per cent of the device, and
     intervals that reach below that reach 0."""
     table = named("scale")
-    least = table.target.device.reported * table.target.device.resources["dsp"]  # 68.4
+    device = hls_task_of(table).target.device
+    least = device.reported * device.resources["dsp"]  # 68.4
     full = labels_of(table, 20)
-    some_left_out = full.truth | {"dsp": np.where(full.truth["dsp"] < least, 0.0, full.truth["dsp"])}
-    labels = Labelled(full.batch, some_left_out, full.valid)
-    predictor = Wrong()  # says what it would have been, but for its errors
-    terms = left_out(predictor, table.kernel, table.target, labels, 0)[1]
-    assert terms.least == {"dsp": least} and left_out(predictor, table.kernel, table.target, full, 0)[1] == PLAIN
-    evaluator = predictor.fitted(table.kernel, table.target, labels, 0)
+    labels = changed(full, full.feasible, dsp=np.where(full.metric("dsp") < least, 0.0, full.metric("dsp")))
+    surrogate = Wrong()  # says what it would have been, but for its errors
+    terms = cross_fitted_residuals(surrogate, table.task, labels, VIEW, 0)[1]
+    assert terms.least == {"dsp": least}
+    assert cross_fitted_residuals(surrogate, table.task, full, VIEW, 0)[1] == PLAIN
+    evaluator = surrogate.condition(table.task, labels, seed=0)
     said = evaluator.evaluate(labels.batch, seed=0).metrics["dsp"]
     off = residuals_of(evaluator, labels, terms, 0)["dsp"]
-    zero = labels.truth["dsp"] == 0
+    zero = labels.metric("dsp") == 0
     assert zero.any() and np.allclose(off[zero], np.minimum(np.log2((1 + least) / (1 + said[zero])) / 2, 0))
     plain = residuals_of(evaluator, full, Terms(), 0)["dsp"]
     assert np.array_equal(off[~zero], plain[~zero])
-    answer = ConformalPredictor(predictor).fitted(table.kernel, table.target, labels, 0).evaluate(table.batch, seed=0)
+    answer = layered(surrogate).condition(table.task, labels, seed=0).evaluate(table.batch, seed=0)
     low, high = answer.interval["dsp"].T
     assert ((low == 0) | (low > least)).all() and (low == 0).any() and (low > least).any()
     small = (high < least).nonzero()[0]
@@ -338,11 +353,11 @@ class Unsure(Wrong):
 
     name, says = "unsure", "samples"
 
-    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
-        """See `Predictor`."""
-        inner, says = super().fitted(kernel, target, labels, seed), self.says
+    def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
+        """See `Surrogate`."""
+        inner, says = super().condition(task, labels, seed=seed), self.says
 
-        class Telling(Predicted):
+        class Telling(FunctionEvaluator):
             def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
                 answer = inner.evaluate(batch, seed=seed)
                 times = np.where(batch.columns["P0"] == 0, 3.0, 1.0)
@@ -358,11 +373,11 @@ class Unsure(Wrong):
             keys = key_bytes(batch.schema.key(batch))
             return np.array([self.errors[key] for key in keys])
 
-        return Telling(self.name, self.version, 1, lambda batch: {}, validity=True)
+        return Telling(self.name, self.version, task, VIEW, lambda batch: {})
 
 
 @pytest.mark.parametrize("says", ["samples", "intervals"])
-def test_intervals_follow_what_the_predictor_is_unsure_of(says: str) -> None:
+def test_intervals_follow_what_the_surrogate_is_unsure_of(says: str) -> None:
     """Wider where it is more unsure; they hold as much and are narrower on the whole."""
     table = named("scale")
     found: dict[bool, tuple[float, float]] = {}
@@ -371,13 +386,13 @@ def test_intervals_follow_what_the_predictor_is_unsure_of(says: str) -> None:
         for number in range(12):
             inner = Unsure(number)
             inner.says = says
-            layered = ConformalPredictor(inner, normalised=normalised)
-            blocks.append(score_kernel(layered, table, 20, number).blocks["cycles"])
+            surrogate = layered(inner, normalised=normalised)
+            blocks.append(score_task(surrogate, table, 20, number).blocks["cycles"])
         found[normalised] = tuple(float(np.mean([b[f] for b in blocks])) for f in ("coverage_90", "width_90"))
     assert found[True][0] >= 0.88 and found[False][0] >= 0.88
     assert found[True][1] < 0.95 * found[False][1]
     inner.says = says
-    evaluator = ConformalPredictor(inner, normalised=True).fitted(table.kernel, table.target, labels_of(table, 20), 0)
+    evaluator = layered(inner, normalised=True).condition(table.task, labels_of(table, 20), seed=0)
     answer = evaluator.evaluate(table.batch, seed=0)
     wide = np.log2(answer.interval["cycles"][:, 1] / answer.interval["cycles"][:, 0])
     unsure = table.batch.columns["P0"] == 0
@@ -397,7 +412,7 @@ def check_evaluator_rows(evaluator: Evaluator, batch: Batch) -> None:
 def test_difficulty_by_hand() -> None:
     """The spread of samples that are numbers; half of an interval; nothing known is the same for all."""
     table = named("scale")
-    answer = Wrong().fitted(table.kernel, table.target, None, 0).evaluate(table.batch.take(np.arange(3)), seed=0)
+    answer = Wrong().condition(table.task, None, seed=0).evaluate(table.batch.take(np.arange(3)), seed=0)
     assert difficulty(answer, "cycles").tolist() == [0, 0, 0]
     samples = np.array([[100.0, 400, np.nan], [7, 7, 7], [np.nan, np.nan, -1]])
     assert difficulty(replace(answer, samples={"cycles": samples}), "cycles") == pytest.approx([0.5, 0, 0])
@@ -408,19 +423,19 @@ def test_difficulty_by_hand() -> None:
 
 
 def test_shown_designs_are_not_needed_to_be_all_known() -> None:
-    """A predictor without some metric has no interval of it."""
+    """A surrogate without some metric has no interval of it."""
 
     class Half:
-        name, version, fitted_on = "half", "1", FittedOn()
+        name, version, trained_on = "half", "1", TrainingSet()
 
-        def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
-            """See `Predictor`."""
+        def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
+            """See `Surrogate`."""
             found: Callable[[Batch], dict[str, Floats]] = lambda batch: {"cycles": np.full(len(batch), 500.0)}
-            evaluator = Predicted(self.name, self.version, 1, found, validity=False)
+            evaluator = FunctionEvaluator(self.name, self.version, task, VIEW, found, validity=False)
             evaluator.metrics = {"cycles": "cycles"}
             return evaluator
 
     table = named("scale")
-    evaluator = ConformalPredictor(Half()).fitted(table.kernel, table.target, labels_of(table, 20), 0)
-    check_evaluator(evaluator, table.batch.take(answered_rows(table)[:10]))
+    evaluator = layered(Half()).condition(table.task, labels_of(table, 20), seed=0)
+    check_evaluator(evaluator, table.batch.take(answered_rows(table)[:10]), pickled=False)
     assert set(evaluator.evaluate(table.batch, seed=0).interval) == {"cycles"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +61,7 @@ class FormulaModel(AtOnce):
     """An evaluator by a formula of a batch."""
 
     name, fidelity = "model", 1
-    metrics = UNITS | {VALID: "probability"}
+    metrics: Mapping[str, str] = UNITS | {VALID: "probability"}
 
     def __init__(self, version: int, formula: Callable[[Batch], Evaluation]) -> None:
         self.version, self._formula = str(version), formula

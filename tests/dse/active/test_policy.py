@@ -90,6 +90,18 @@ def test_every_design_once(formula: Formula, together: int, plan: Plan) -> None:
         assert json.loads(json.dumps(dict(query.provenance), allow_nan=False)) == query.provenance
 
 
+def test_what_is_predicted_of_a_query() -> None:
+    """Medians also where the model states no interval; ends that are not known are None."""
+    query = search_by(perfect).ask()
+    assert query is not None
+    expected = perfect(query.batch, 0).metrics
+    said = query.provenance["said"]
+    assert {name: one["median"] for name, one in said.items()} == {n: expected[n][0] for n in ("cycles", "lut")}
+    assert all(one["interval"] == [None, None] and one["by"] == "model/p" for one in said.values())
+    bounded = search_by(endless).ask()
+    assert bounded is not None and bounded.provenance["said"]["cycles"]["interval"] == [0.0, None]
+
+
 def test_waiting_is_no_end() -> None:
     """Where all that is left is on its way there is nothing to ask about, and more may come."""
     search = search_by(guessing, space=ListedSpace(designs(3)))

@@ -15,6 +15,7 @@ from cost_model.hls.estimator import Estimator
 from cost_model.surrogates.function_evaluator import FunctionEvaluator
 from cost_model.surrogates.tables.transfer import BASELINES, baselines
 from cost_model.views.hls.view import HlsView
+from design.conformance.evaluator import check_evaluator, check_spoiled
 from design.contracts import ANALYTIC, Dataset, Evaluator, Task, TrainingSet
 from design.core import Batch, Floats
 from design.errors import InputError
@@ -27,7 +28,6 @@ from dse.studies.surrogates import SURROGATES
 from evaluators.scoring.figures import FIELDS
 from frontends.hls_results.tables import read_results
 from tests.cases_hls import DOT, dot_designs, scale_designs, scale_source, usual, write_data
-from tests.evaluators.conformance import check_evaluator, check_spoiled
 
 
 class Estimated:
@@ -169,6 +169,6 @@ def test_baselines_are_evaluators(tmp_path: Path) -> None:
         assert known.contains("scale", "") and known.contains("", tables[0].task.digest)
         for labels in (None, table):
             evaluator = surrogate.condition(table.task, labels, seed=3)
-            check_evaluator(evaluator, table.batch.take(np.arange(12)), intervals=False)
+            check_evaluator(evaluator, table.batch.take(np.arange(12)), intervals=False, pickled=False)
             for spoiled in ({"P0": 3}, {"P0": -1}, {"T0": 0}, {"U1": -8}):
                 check_spoiled(evaluator, table.batch.take(np.arange(5)), spoiled)

@@ -19,6 +19,7 @@ from dse.report.pictures.nmp.breakdown import Whole, breakdown_picture
 from dse.report.pictures.nmp.corners import corners_picture
 from dse.report.pictures.nmp.roofline import RoofLine, roofline_picture
 from dse.report.pictures.nmp.schedule import Boundary, Task, schedule_picture
+from dse.report.pictures.scores.agreement import agreement_picture
 from dse.report.pictures.sensitivity import Move, sensitivity_picture
 
 NAMES = ["a", "b", "$c_", "<d>&"]  # the last two are neither formulas nor tags
@@ -37,6 +38,23 @@ def coloured(folder: Path, name: str, colour: str = style.ACCENT) -> int:
     """Pixels in a colour, by default that of the best and of the front."""
     want = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     return int((np.abs(imread(folder / f"{name}.png")[:, :, :3] - want).max(axis=2) < 0.02).sum())
+
+
+def test_agreement_of_small_values(tmp_path: Path) -> None:
+    """Seconds and areas below 1 are drawn where they lie, as larger ones are; of counts what is less than 1 is 1."""
+    truth, predicted = np.array([2.0, 40.0, 700.0]), np.array([3.0, 20.0, 900.0])
+
+    def places(metric: str, factor: float) -> list[str]:
+        groups = {"front": (truth * factor, predicted * factor)}
+        svg = agreement_picture([metric], [groups], "agreement", tmp_path)
+        root = ElementTree.fromstring(svg)
+        return [f"{use.get('x')} {use.get('y')}" for use in root.iter("{http://www.w3.org/2000/svg}use")]
+
+    for metric in ("latency_s", "area_mm2"):
+        assert places(metric, 1e-4) == places(metric, 1.0) and len(set(places(metric, 1.0))) > 3
+    assert places("lut", 1e-4) != places("lut", 1.0) == places("latency_s", 1.0)
+    zero = {"front": (np.array([0.0, 0.2, 0.4]), np.array([0.1, 0.3, 0.5]))}
+    assert "front" in drawn(tmp_path, "agreement", agreement_picture(["area_mm2"], [zero], "agreement", tmp_path))
 
 
 @pytest.mark.parametrize("bound", [None, 0.9])
@@ -71,6 +89,23 @@ def test_front(tmp_path: Path, objectives: int, points: int) -> None:
         words = drawn(tmp_path, "front", svg)
         assert coloured(tmp_path, "front") > 20 and ("knee" in words) == (knee is not None)
         assert f"front ({points})" in words and "b (more is better)" in words
+
+
+def test_front_with_error_bars(tmp_path: Path) -> None:
+    """Bars where an interval is known, however far it reaches; a front of exact values draws as it does without."""
+    front, labels, units = np.array([[1.0, 5.0, 0.0], [2.0, 4.0, 1.0]]), ["a", "b", "c"], ["s", "J", ""]
+    ends = np.stack([0.1 * front, 40 * front], axis=2)
+    ends[1, 1], ends[0, 0] = np.nan, [0.0, np.inf]
+    draw = lambda interval: front_picture(front, front, labels, units, [1, -1, 1], None, tmp_path, interval)
+    plain = draw(None)
+    assert draw(np.full((2, 3, 2), np.nan)) == plain
+    for points in (front, front[:1]):
+        svg = front_picture(points, front, labels, units, [1, 1, 1], None, tmp_path, ends[: len(points)])
+        words = drawn(tmp_path, "front", svg)
+        assert words.count("interval") == 3 and svg.count("LineCollection") > 3
+        assert coloured(tmp_path, "front") > 20
+    narrow = np.stack([0.9 * front, 1.1 * front], axis=2)
+    assert "interval" in drawn(tmp_path, "front", draw(narrow))
 
 
 def test_corners(tmp_path: Path) -> None:

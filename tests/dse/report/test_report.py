@@ -116,6 +116,9 @@ def test_every_kind_of_run(case: str, tmp_path: Path, capfd: pytest.CaptureFixtu
         assert design["design"] in words
     for source in summary["evaluator"].values():
         assert source in words
+    assert "level" not in summary and not any("interval" in design for design in summary["front"])
+    assert "level" not in summary and not any("interval" in design for design in summary["front"])
+    assert ">interval<" not in (tmp_path / "report.html").read_text()  # exact answers have no bars
     if summary["best"]:
         assert summary["best"]["description"] in words
 

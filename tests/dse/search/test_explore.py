@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,17 @@ class Pieces(AtOnce):
         if bad.any():
             parts.append((np.flatnonzero(bad), failed(self, int(bad.sum()), "bad", 0.0)))
         return gather(parts, len(batch))
+
+
+class Unsure(Pieces):
+    """States an interval and samples for a half of all designs, and that it is sure of the others."""
+
+    def _answer(self, batch: Batch, seed: int) -> Evaluation:
+        answer = super()._answer(batch, seed)
+        wide = np.array([key[2] % 2 == 0 for key in key_bytes(batch.schema.key(batch))])
+        ends = {n: v[:, None] * np.where(wide[:, None], [[0.5, 2.0]], 1.0) for n, v in answer.metrics.items()}
+        drawn = {"latency_s": np.where(wide[:, None], ends["latency_s"], np.nan)}
+        return replace(answer, interval=ends, samples=drawn, level=0.8)
 
 
 def some(key: bytes) -> bool:
@@ -145,9 +157,15 @@ SEARCHES = st.sampled_from(
 
 
 @examples(25)
-@given(SEARCHES, st.lists(st.integers(0, 9), max_size=4), st.integers(1, SIZE), st.sampled_from([never, some]))
+@given(
+    SEARCHES,
+    st.lists(st.integers(0, 9), max_size=4),
+    st.integers(1, SIZE),
+    st.sampled_from([never, some]),
+    st.sampled_from([Pieces, Unsure]),
+)
 def test_stops_change_nothing(
-    searched: tuple[str, str], stops: list[int], size: int, bad: Callable[[bytes], bool]
+    searched: tuple[str, str], stops: list[int], size: int, bad: Callable[[bytes], bool], kind: type[Pieces]
 ) -> None:
     """Stopped anywhere, as often as it may be, a run ends with the archive, the history and the store of an unbroken
     one, and evaluates nothing twice but what failed."""
@@ -156,8 +174,8 @@ def test_stops_change_nothing(
     begin = lambda: search_of(algorithm, len(objectives))
     with tempfile.TemporaryDirectory() as folder:
         whole, broken = (Store.create(Path(folder) / name, {}) for name in ("whole", "broken"))
-        expected, why = explore(begin(), Pieces(size, bad), objectives, GENERATIONS, 3, whole)
-        evaluator = Pieces(size, bad)
+        expected, why = explore(begin(), kind(size, bad), objectives, GENERATIONS, 3, whole)
+        evaluator = kind(size, bad)
         for stop in stops:
             explore(begin(), evaluator, objectives, GENERATIONS, 3, broken, halt=stop_after(stop))
             broken.close()
@@ -166,6 +184,7 @@ def test_stops_change_nothing(
         archive, ended = explore(begin(), evaluator, objectives, GENERATIONS, 3, broken)
         assert state(archive) == state(expected) and ended == why
         assert broken.candidates() == whole.candidates()
+        assert broken.facts.get("level") == whole.facts.get("level") and len(whole.facts) <= (kind is Unsure)
         assert [step[0] for step in broken.steps()] == [step[0] for step in whole.steps()]
         seconds = [step[1] for step in broken.steps()]
         assert seconds == sorted(seconds)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from design.conformance.space import check_genomes, check_space
 from design.core import Batch, key_bytes
 from design.errors import InputError
 from design.hls.design import FLATTEN, TARGETS, batch_of
@@ -16,7 +17,6 @@ from dse.spaces.hls import HlsSpace
 from frontends.c_kernel import parse_kernel
 from tests.cases import all_equal, every_genome, examples, genomes
 from tests.design.hls.test_directives import columns, every, legal, rows_of
-from tests.dse.space_conformance import check_genomes, check_space
 from tests.small_kernels import DEEP, GEMM, RAGGED, SMALL, TINY, Nest, kernel_of
 
 TARGET = TARGETS["v20"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from design.conformance.space import check_space
 from design.contracts import Space
 from design.core import Batch, key_bytes
 from design.errors import InputError
@@ -14,7 +15,6 @@ from dse.spaces.hls import HlsSpace
 from dse.spaces.listed import ListedSpace
 from tests.cases import all_equal, every_genome
 from tests.dse.nmp.small import ROOFLINE, devices, sampled, space_for
-from tests.dse.space_conformance import check_space
 from tests.small_kernels import GEMM, TINY
 
 

@@ -1,4 +1,4 @@
-"""Every space keeps to the contract of `tests/dse/space_conformance.py`, on the shipped models."""
+"""Every space keeps to the contract of `design/conformance/space.py`, on the shipped models."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cost_model.nmp.roofline import RooflineEvaluator
+from design.conformance.space import check_genomes, check_space
 from design.contracts import Space
 from design.core import Status
 from design.errors import InputError
@@ -21,7 +22,6 @@ from design.nmp.workload import FFN, MOST_OPERATORS, Gemm, Operator, Workload, o
 from dse.spaces.nmp.fixed import FIXED_DATAFLOWS, WITHOUT_NMP, FixedSpace
 from frontends.hugging_face import read_config
 from tests.cases import MODELS, PROCESSORS, ROOT, examples, genomes, hardware, model_workload, nmp_space
-from tests.dse.space_conformance import check_genomes, check_space
 
 PLATFORM = Platform()
 MANY = HardwareSpace((0, 2, 6, 8), PROCESSORS, (16, 32), (8, 16, 64), (4, 32))  # processors that differ in one number

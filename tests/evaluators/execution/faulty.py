@@ -247,6 +247,21 @@ class Tells:
         return self.then(batch, answer, hit)
 
 
+@dataclass(frozen=True)
+class Meets:
+    """Answers well once so many processes have written their numbers to `path`, itself among them: none is done before
+    all others have begun."""
+
+    path: Path
+    count: int
+
+    def __call__(self, batch: Batch, answer: Evaluation, hit: Bools) -> Any:
+        end = time.monotonic() + 60
+        while len(set(self.path.read_text().split())) < self.count and time.monotonic() < end:
+            time.sleep(0.02)
+        return answer
+
+
 class NoPickle(Faulty):
     """Cannot be sent anywhere."""
 

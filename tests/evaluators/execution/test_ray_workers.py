@@ -23,6 +23,7 @@ import pytest
 from cost_model.nmp.operators.plugins import NMP_MODELS, operator_model
 from cost_model.nmp.roofline import RooflineEvaluator
 from cost_model.nmp.technology import Constants
+from design.conformance.answers import assert_same
 from design.core import Evaluation, Status, gather
 from design.errors import InputError
 from evaluators.execution.batching import Pace
@@ -30,7 +31,6 @@ from evaluators.execution.fault_tolerant import Guarded
 from evaluators.execution.ray_workers import RayWorkers
 from tests.cases import ROOT
 from tests.dse.nmp.small import CONSTANTS, LAYER, PLATFORM, ROOFLINE
-from tests.evaluators.conformance import assert_same
 from tests.evaluators.execution import faulty
 from tests.evaluators.execution.faulty import Counts, Faulty, designs, keys
 
@@ -107,15 +107,16 @@ def eventually(said: Callable[[], bool], seconds: float = 30.0) -> bool:
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_any_number_of_workers(count: int, cluster: Any, tmp_path: Path) -> None:
     """Bit for bit the answer of this process, from that many other processes."""
-    evaluator = Faulty(faulty.Tells(tmp_path / "pids", faulty.Slow(0.02)), KEYS)
+    pids = tmp_path / "pids"
+    evaluator = Faulty(faulty.Tells(pids, faulty.Meets(pids, count)), KEYS)
     with pooled(evaluator, count, size=2) as guarded:
         answer = guarded.evaluate(BATCH, seed=1)
         assert_same(answer, SOUND)
         assert_same(guarded.evaluate(BATCH, seed=1), answer)
         assert guarded.remote_cpu_s > 0
-    pids = {int(line) for line in (tmp_path / "pids").read_text().split()}
-    assert len(pids) == count and os.getpid() not in pids
-    assert eventually(lambda: not any(map(alive, pids)))
+    found = {int(line) for line in pids.read_text().split()}
+    assert len(found) == count and os.getpid() not in found
+    assert eventually(lambda: not any(map(alive, found)))
 
 
 def test_faults_are_the_same_on_workers(cluster: Any, tmp_path: Path) -> None:
@@ -251,7 +252,7 @@ def test_a_lost_node(cluster: Any, tmp_path: Path) -> None:
 
 def run(code: str, *, group: bool = False) -> subprocess.Popen[str]:
     """Python code in a new process of this repository."""
-    head = "from tests.evaluators.execution.test_ray_workers import *\nfrom tests.evaluators import faulty\n"
+    head = "from tests.evaluators.execution.test_ray_workers import *\nfrom tests.evaluators.execution import faulty\n"
     return subprocess.Popen(
         [sys.executable, "-c", head + textwrap.dedent(code)],
         cwd=ROOT,

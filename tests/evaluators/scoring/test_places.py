@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
 import pytest
-from cost_model.surrogates.predictor import METRICS, FittedOn, Labelled
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cost_model.corpus.hls.nearest import nearest_kernels
-from cost_model.corpus.label_draws import answered_rows, seeds_of, truth_of
-from cost_model.surrogates.function_evaluator import Predicted
-from design.contracts import AtOnce, Evaluator
+from cost_model.corpus.label_draws import answered_rows, seeds_of
+from cost_model.surrogates.function_evaluator import FunctionEvaluator
+from cost_model.views.hls.view import HlsView
+from design.contracts import AtOnce, Dataset, Evaluator, Task, TrainingSet
 from design.core import Batch, Evaluation, Floats
-from design.hls.design import Target
-from design.hls.loop_nest import Kernel
+from design.hls.task import hls_task_of
+from design.metrics import HLS_METRICS, metric_unit
 from evaluators.scoring.digits import PLACES, beginnings, rounded, share_right, share_right_in_any, written
 from evaluators.scoring.profiles import mean_profiles, profile
-from evaluators.scoring.protocol import score_kernel
+from evaluators.scoring.protocol import score_task
 from evaluators.scoring.ranks import rank_shares
-from evaluators.scoring.table import places_by_labels, score_kernels
-from frontends.hls_results.tables import KernelTable, read_results
+from evaluators.scoring.table import places_by_labels, score_tasks
+from frontends.hls_results.tables import read_results
 from tests.cases import examples
 from tests.cases_hls import usual
 
@@ -30,7 +31,7 @@ NAN = np.nan
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> list[KernelTable]:
+def tables(tmp_path_factory: pytest.TempPathFactory) -> list[Dataset]:
     """dot, scale, scale-large and twice."""
     return read_results(usual(tmp_path_factory.mktemp("data")), "v18")
 
@@ -163,13 +164,18 @@ def test_means_of_profiles() -> None:
     assert found["cycles"]["right"] == pytest.approx([0.75, 0.25]) and found["cycles"]["ranks"] == pytest.approx(three)
 
 
+def known(table: Dataset) -> dict[str, Floats]:
+    """What a table says by metric."""
+    return {metric: table.metric(metric) for metric in HLS_METRICS}
+
+
 class Drawing(AtOnce):
     """Answers with twice the truth, and samples of which the last of five is the truth; a sixth is never looked at."""
 
     name, version, fidelity = "drawing", "1", 1
-    metrics = METRICS
+    metrics: Mapping[str, str] = {name: metric_unit(name) for name in HLS_METRICS}
 
-    def __init__(self, table: KernelTable, asked: list[int]) -> None:
+    def __init__(self, table: Dataset, asked: list[int]) -> None:
         self._table, self._asked = table, asked
 
     def evaluate(self, batch: Batch, *, seed: int) -> Evaluation:
@@ -177,65 +183,67 @@ class Drawing(AtOnce):
         self._asked.append(seed)
         keys = {bytes(key): row for row, key in enumerate(self._table.batch.schema.key(self._table.batch))}
         rows = [keys[bytes(key)] for key in batch.schema.key(batch)]
-        truth = {m: np.nan_to_num(v, nan=1.0)[rows] for m, v in truth_of(self._table).truth.items()}
+        truth = {m: np.nan_to_num(v, nan=1.0)[rows] for m, v in known(self._table).items()}
 
         def answer(given: Batch) -> dict[str, Floats]:
-            return {metric: 2 * np.maximum(truth[metric], 1.0) for metric in METRICS}
+            return {metric: 2 * np.maximum(truth[metric], 1.0) for metric in HLS_METRICS}
 
-        plain = Predicted(self.name, self.version, 1, answer, validity=False).evaluate(batch, seed=seed)
+        task = self._table.task
+        plain = FunctionEvaluator(self.name, self.version, task, HlsView(), answer, validity=False)
+        said = plain.evaluate(batch, seed=seed)
         factors = [4.0, 4, 4, 4, 1, 1]
         return Evaluation(
-            **{name: getattr(plain, name) for name in ("metrics", "violation", "status", "reason", "cost_s", "source")},
+            **{name: getattr(said, name) for name in ("metrics", "violation", "status", "reason", "cost_s", "source")},
             samples={"cycles": np.stack([f * truth["cycles"] for f in factors], axis=1)},
         )
 
 
 class Draws:
-    """A predictor of that; `asked` are the seeds of all its answers."""
+    """A surrogate of that; `asked` are the seeds of all its answers."""
 
-    name, version, fitted_on = "drawing", "1", FittedOn()
+    name, version, trained_on = "drawing", "1", TrainingSet()
 
-    def __init__(self, tables: list[KernelTable]) -> None:
-        self._tables = {table.kernel.digest: table for table in tables}
+    def __init__(self, tables: list[Dataset]) -> None:
+        self._tables = {table.task.digest: table for table in tables}
         self.asked: list[int] = []
 
-    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
-        """See `Predictor`."""
-        return Drawing(self._tables[kernel.digest], self.asked)
+    def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
+        """See `Surrogate`."""
+        return Drawing(self._tables[task.digest], self.asked)
 
 
 @pytest.mark.parametrize("count", [0, 20])
-def test_scores_by_place(count: int, tables: list[KernelTable]) -> None:
+def test_scores_by_place(count: int, tables: list[Dataset]) -> None:
     """Digits and ranks come from the very answers that the table is made of: one for each seed."""
-    table = next(t for t in tables if t.name == "scale")
-    predictor = Draws(tables)
-    score = score_kernel(predictor, table, count, 4)
-    assert predictor.asked == list(seeds_of(count, 4)) and score.scored == len(answered_rows(table)) - count
+    table = next(t for t in tables if t.task.name == "scale")
+    surrogate = Draws(tables)
+    score = score_task(surrogate, table, count, 4)
+    assert surrogate.asked == list(seeds_of(count, 4)) and score.scored == len(answered_rows(table)) - count
     assert score.profiles["cycles"]["pass_at_5"] == pytest.approx(np.ones(4))
     right = score.profiles["cycles"]["right"]
     assert right is not None and 0 < right[0] < 1 and right[1] == 0  # twice as much has no equal first digit
     if not count:
         rows = answered_rows(table)
-        assert right == pytest.approx(share_right(table.cycles[rows], 2 * table.cycles[rows]))
+        assert right == pytest.approx(share_right(table.metric("cycles")[rows], 2 * table.metric("cycles")[rows]))
     ranks = score.profiles["cycles"]["ranks"]
     assert ranks == pytest.approx([0.5, 0.5, 0, 0, 0, 0])  # one sample equals it, the others are above
     assert score.profiles["lut"]["ranks"] is None and score.profiles["lut"]["pass_at_5"] is None
 
 
-def test_table_of_places(tables: list[KernelTable]) -> None:
+def test_table_of_places(tables: list[Dataset]) -> None:
     """Plain lists by labels and metric, means over kernels."""
-    judged = [t for t in tables if t.name in ("scale", "twice")]
-    scored = score_kernels(Draws(tables), judged, [0], 0)
+    judged = [t for t in tables if t.task.name in ("scale", "twice")]
+    scored = score_tasks(Draws(tables), judged, [0], 0)
     found = places_by_labels(scored)
     parts = [score.profiles["cycles"]["right"] for score in scored["labels=0"]]
     assert found["digits"]["labels=0"]["cycles"]["right"] == pytest.approx(np.mean(parts, axis=0))  # type: ignore[arg-type]
     assert found["ranks"]["labels=0"]["cycles"] == pytest.approx([0.5, 0.5, 0, 0, 0, 0])
-    assert found["ranks"]["labels=0"]["bram"] is None and set(found["digits"]["labels=0"]) == set(METRICS)
+    assert found["ranks"]["labels=0"]["bram"] is None and set(found["digits"]["labels=0"]) == set(HLS_METRICS)
 
 
-def test_nearest_kernels(tables: list[KernelTable]) -> None:
+def test_nearest_kernels(tables: list[Dataset]) -> None:
     """Of another family; none where there is none."""
-    kernels = {table.name: table.kernel for table in tables}
+    kernels = {table.task.name: hls_task_of(table).kernel for table in tables}
     found = nearest_kernels(tables, kernels)
     assert {name: there["nearest"] for name, there in found.items()} == {
         "dot": "twice",

@@ -1,4 +1,4 @@
-"""Scores: worked by hand, and the rules of the protocol with predictors that know or remember."""
+"""Scores: worked by hand, and the rules of the protocol with surrogates that know or remember."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cost_model.surrogates.predictor import METRICS, VALID, FittedOn, Labelled
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_model.corpus.label_draws import answered_rows, label_rows, truth_of, why_skipped
-from cost_model.surrogates.function_evaluator import Predicted
-from design.contracts import Evaluator
+from cost_model.corpus.label_draws import answered_rows, label_rows, why_skipped
+from cost_model.surrogates.function_evaluator import FunctionEvaluator
+from cost_model.views.hls.view import HlsView
+from design.contracts import Dataset, Evaluator, Task, TrainingSet
 from design.core import Batch, Evaluation, Floats, key_bytes
 from design.errors import InputError
-from design.hls.design import Target
-from design.hls.loop_nest import Kernel
+from design.metrics import HLS_METRICS, VALID
 from evaluators.scoring.figures import CALLED_VALID, FIELDS, f1, figures, spearman
-from evaluators.scoring.protocol import blocks_of, score_kernel
+from evaluators.scoring.protocol import blocks_of, score_task
 from evaluators.scoring.table import UNITS, score_table
-from frontends.hls_results.tables import KernelTable, read_results
+from frontends.hls_results.tables import read_results
 from tests.cases import examples
 from tests.cases_hls import usual
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> list[KernelTable]:
+def tables(tmp_path_factory: pytest.TempPathFactory) -> list[Dataset]:
     """dot (27 rows), scale, scale-large and twice (72 of 90 rows with cycles)."""
     return read_results(usual(tmp_path_factory.mktemp("data")), "v18")
 
@@ -37,30 +36,30 @@ class Remembers:
     """Knows every design of a table, wrong by a factor; `told` are the labels that it was given, call by call."""
 
     name, version = "remembers", "1"
-    fitted_on = FittedOn()
+    trained_on = TrainingSet()
 
     every = False
 
-    def __init__(self, table: KernelTable, factor: float = 1.0) -> None:
-        self.told: list[Labelled | None] = []
+    def __init__(self, table: Dataset, factor: float = 1.0) -> None:
+        self.told: list[Dataset | None] = []
         self.asked: list[Batch] = []
-        truth = truth_of(table).truth
         keys = key_bytes(table.batch.schema.key(table.batch))
         self._known = {
-            key: {m: np.nan_to_num(truth[m][row], nan=1.0) * factor for m in METRICS} | {VALID: float(table.valid[row])}
+            key: {m: np.nan_to_num(table.metric(m)[row], nan=1.0) * factor for m in HLS_METRICS}
+            | {VALID: float(table.feasible[row])}
             for row, key in enumerate(keys)
         }
 
-    def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
-        """See `Predictor`."""
+    def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
+        """See `Surrogate`."""
         self.told.append(labels)
 
         def answer(batch: Batch) -> dict[str, Floats]:
             self.asked.append(batch)
             rows = [self._known[key] for key in key_bytes(batch.schema.key(batch))]
-            return {m: np.array([row[m] for row in rows]) for m in (*METRICS, VALID)}
+            return {m: np.array([row[m] for row in rows]) for m in (*HLS_METRICS, VALID)}
 
-        return Predicted(self.name, self.version, 1, answer, validity=True)
+        return FunctionEvaluator(self.name, self.version, task, HlsView(), answer)
 
 
 def test_figures_of_cycles_by_hand() -> None:
@@ -136,7 +135,7 @@ def test_f1_by_hand() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, -3.0])
 def test_a_design_without_a_number_is_an_error(value: float) -> None:
-    """A predictor cannot leave out what it finds hard."""
+    """A surrogate cannot leave out what it finds hard."""
     with pytest.raises(InputError, match=r"somebody.*1 of 2 designs"):
         figures("cycles", np.array([5.0, 6]), np.array([5.0, value]), who="somebody")
     with pytest.raises(InputError, match="interval"):
@@ -146,64 +145,66 @@ def test_a_design_without_a_number_is_an_error(value: float) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 20])
-def test_perfection(count: int, tables: list[KernelTable]) -> None:
+def test_perfection(count: int, tables: list[Dataset]) -> None:
     """Who knows all has no error; who is wrong by four has 1 in y and the right order."""
     table = tables[1]
-    score = score_kernel(Remembers(table), table, count, 3)
+    score = score_task(Remembers(table), table, count, 3)
     assert (score.scored, score.judged, score.seen) == (72 - count, 90 - count, False)
-    for metric in METRICS:
+    for metric in HLS_METRICS:
         block = score.blocks[metric]
         assert (block["rmse_y"], block["mape"], block["mse"], block["median_ape"]) == (0, 0, 0, 0)
         assert (block["within_10"], block["pass_at_5"], block["width_90"]) == (1, None, None)
         assert block["spearman"] == pytest.approx(1)
     assert score.blocks["valid"] == {"f1": 1.0}
-    block = score_kernel(Remembers(table, 4.0), table, count, 3).blocks["cycles"]
+    block = score_task(Remembers(table, 4.0), table, count, 3).blocks["cycles"]
     assert block["rmse_y"] == pytest.approx(1) and block["mape"] == pytest.approx(3) and block["within_10"] == 0
     assert block["spearman"] == pytest.approx(1)
 
 
-def test_labels_are_never_scored(tables: list[KernelTable]) -> None:
+def test_labels_are_never_scored(tables: list[Dataset]) -> None:
     """Three draws of 20 rows with cycles; what is asked is all the rest; fewer labels are among the more."""
     table = tables[1]
-    predictor = Remembers(table)
-    score_kernel(predictor, table, 20, 5)
-    assert len(predictor.told) == 3
+    surrogate = Remembers(table)
+    score_task(surrogate, table, 20, 5)
+    assert len(surrogate.told) == 3
     drawn = []
-    for labels, batch in zip(predictor.told, predictor.asked, strict=True):
-        assert labels is not None and len(labels) == 20 and (labels.truth["cycles"] > 0).all()
+    for labels, batch in zip(surrogate.told, surrogate.asked, strict=True):
+        assert labels is not None and len(labels) == 20 and (labels.metric("cycles") > 0).all()
         told = set(key_bytes(labels.batch.schema.key(labels.batch)))
         asked = set(key_bytes(batch.schema.key(batch)))
         assert len(told) == 20 and len(asked) == 70 and not told & asked
         drawn.append(told)
     assert drawn[0] != drawn[1] != drawn[2] != drawn[0]
     other = Remembers(table)
-    score_kernel(other, table, 20, 6)  # seeds 6, 7, 8
+    score_task(other, table, 20, 6)  # seeds 6, 7, 8
     assert [set(key_bytes(x.batch.schema.key(x.batch))) for x in other.told if x is not None][:2] == drawn[1:]
     assert set(label_rows(table, 10, 5)) < set(label_rows(table, 20, 5))
     none = Remembers(table)
-    score_kernel(none, table, 0, 5)
+    score_task(none, table, 0, 5)
     assert none.told == [None] and len(none.asked[0]) == 90
 
 
-def test_invalid_designs_with_cycles_are_scored(tables: list[KernelTable]) -> None:
+def test_invalid_designs_with_cycles_are_scored(tables: list[Dataset]) -> None:
     """Numbers on all rows with cycles, validity on all rows."""
     table = tables[1]
-    assert (~table.valid[answered_rows(table)]).sum() == 18
+    assert (~table.feasible[answered_rows(table)]).sum() == 18
 
     def answer(wrong: Any) -> Evaluation:
-        truth = {m: np.nan_to_num(v, nan=1.0) for m, v in truth_of(table).truth.items()}
+        truth = {m: np.nan_to_num(v, nan=1.0) for m, v in ((m, table.metric(m)) for m in HLS_METRICS)}
         truth["cycles"] = np.where(wrong, truth["cycles"] * 4, truth["cycles"])
-        return Predicted("x", "1", 1, lambda batch: truth, validity=False).evaluate(table.batch, seed=0)
+        plain = FunctionEvaluator("x", "1", table.task, HlsView(), lambda batch: truth, validity=False)
+        return plain.evaluate(table.batch, seed=0)
 
-    invalid = ~table.valid & (table.cycles > 0)
+    cycles = table.metric("cycles")
+    invalid = ~table.feasible & (cycles > 0)
     assert blocks_of(table, answer(invalid), "x")["cycles"]["mse"] == pytest.approx(18 / 72)
-    assert blocks_of(table, answer(np.isnan(table.cycles)), "x")["cycles"]["mse"] == 0
+    assert blocks_of(table, answer(np.isnan(cycles)), "x")["cycles"]["mse"] == 0
     assert blocks_of(table, answer(invalid), "x")["valid"] == {"f1": None}
 
 
 @examples(25)
 @given(order=st.permutations(range(90)), seed=st.integers(0, 50))
-def test_the_order_of_rows_does_not_matter(order: list[int], seed: int, tables: list[KernelTable]) -> None:
+def test_the_order_of_rows_does_not_matter(order: list[int], seed: int, tables: list[Dataset]) -> None:
     """The same labels are drawn and the same figures come out."""
     table = tables[1]
     turned = table.take(np.array(order))
@@ -212,29 +213,29 @@ def test_the_order_of_rows_does_not_matter(order: list[int], seed: int, tables: 
     noise = {key: 1 + key[0] / 100 for key in key_bytes(table.batch.schema.key(table.batch))}
 
     class Noisy(Remembers):
-        def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
-            inner = super().fitted(kernel, target, labels, seed)
+        def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
+            inner = super().condition(task, labels, seed=seed)
 
             def answer(batch: Batch) -> dict[str, Floats]:
                 factors = np.array([noise[key] for key in key_bytes(batch.schema.key(batch))])
                 found = inner.evaluate(batch, seed=0).metrics
                 return {m: v * factors if m != VALID else v for m, v in found.items()}
 
-            return Predicted("noisy", "1", 1, answer, validity=True)
+            return FunctionEvaluator("noisy", "1", task, HlsView(), answer)
 
-    one, two = (score_kernel(Noisy(table), t, 20, seed).blocks for t in (table, turned))
+    one, two = (score_task(Noisy(table), t, 20, seed).blocks for t in (table, turned))
     for metric, block in one.items():
         assert block == pytest.approx(two[metric])
 
 
-def test_skipped_and_means(tables: list[KernelTable]) -> None:
+def test_skipped_and_means(tables: list[Dataset]) -> None:
     """27 rows are too few, 72 are enough for 52 labels; the mean is over kernels, not over rows, and JSON is strict."""
     dot, scale, large, twice = tables
     assert "27 of 27" in why_skipped(dot, [0]) and not why_skipped(scale, [0, 20, 52])
     assert "72 of 90" in why_skipped(scale, [0, 53])
 
     class Both(Remembers):
-        fitted_on = FittedOn(frozenset({"scale"}), frozenset({twice.kernel.digest}))
+        trained_on = TrainingSet(frozenset({"scale"}), frozenset({twice.task.digest}))
 
         def __init__(self) -> None:
             super().__init__(scale, 4.0)
@@ -248,11 +249,11 @@ def test_skipped_and_means(tables: list[KernelTable]) -> None:
     assert list(kernels) == ["scale", "scale-large", "twice"] and kernels["twice"]["scored"] == 24
     assert [kernel["seen"] for kernel in kernels.values()] == [True, True, True]
     assert json.loads(json.dumps(table, allow_nan=False)) == table
-    assert set(table["labels=0"]) == {*METRICS, "valid", "kernels"} and set(table["labels=0"]["lut"]) == set(FIELDS)
+    assert set(table["labels=0"]) == {*HLS_METRICS, "valid", "kernels"} and set(table["labels=0"]["lut"]) == set(FIELDS)
     assert set(FIELDS) <= set(UNITS)
 
 
-def test_no_number_is_scored_as_the_median(tables: list[KernelTable]) -> None:
+def test_no_number_is_scored_as_the_median(tables: list[Dataset]) -> None:
     """Nothing is left out: with one design in two unknown the error is that of the median there. Nothing at all is an
     error."""
     table = tables[1]
@@ -261,23 +262,24 @@ def test_no_number_is_scored_as_the_median(tables: list[KernelTable]) -> None:
     odd[rows[::2]] = True
 
     class Silent(Remembers):
-        def fitted(self, kernel: Kernel, target: Target, labels: Labelled | None, seed: int) -> Evaluator:
-            inner = super().fitted(kernel, target, labels, seed)
+        def condition(self, task: Task, labels: Dataset | None, *, seed: int) -> Evaluator:
+            inner = super().condition(task, labels, seed=seed)
             every = self.every
 
             def answer(batch: Batch) -> dict[str, Floats]:
                 found = dict(inner.evaluate(batch, seed=0).metrics)
                 return found | {"cycles": np.where(odd | every, np.nan, found["cycles"])}
 
-            return Predicted("silent", "1", 1, answer, validity=True)
+            return FunctionEvaluator("silent", "1", task, HlsView(), answer)
 
     silent = Silent(table)
     silent.every = False
-    score = score_kernel(silent, table, 0, 0)
-    truth, middle = table.cycles[rows], np.median(table.cycles[rows[1::2]])
+    score = score_task(silent, table, 0, 0)
+    cycles = table.metric("cycles")
+    truth, middle = cycles[rows], np.median(cycles[rows[1::2]])
     assert score.filled == 36 and score.blocks["lut"]["rmse_y"] == 0
     errors = np.log2(middle / truth[::2]) / 2
     assert score.blocks["cycles"]["mse"] == pytest.approx(np.sum(errors**2) / 72)
     silent.every = True
     with pytest.raises(InputError, match="cycles for 72 of 72"):
-        score_kernel(silent, table, 0, 0)
+        score_task(silent, table, 0, 0)

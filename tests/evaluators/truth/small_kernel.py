@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 
 from design.core import Batch
-from design.hls.design import COARSE, FLATTEN, OFF, TARGETS, hls_schema
+from design.hls.design import COARSE, FLATTEN, OFF, TARGETS
 from design.hls.loop_nest import CONSTANT, PARALLEL, PIPELINE, TILE, Array, Directive, Kernel, Loop, Trip
+from design.hls.task import HlsTask
 
 SOURCE = """#pragma ACCEL kernel
 
@@ -51,7 +52,8 @@ KERNEL = Kernel(
     recurrences=(),
 )
 TARGET = TARGETS["v20"]
-SCHEMA = hls_schema(KERNEL, TARGET)
+TASK = HlsTask(KERNEL, TARGET)
+SCHEMA = TASK.schema
 VALUES = ((OFF, COARSE, FLATTEN), (1, 2), (1, 2, 3), (OFF, COARSE), (1, 4))  # 72 designs
 
 

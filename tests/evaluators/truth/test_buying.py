@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from design.conformance.answers import assert_same
 from design.core import Batch, Bools, Evaluation, Status, key_bytes
 from evaluators.execution.threads import Threads
 from evaluators.truth.cached import CachedTruth
 from evaluators.truth.ledger import Ledger
-from tests.evaluators.conformance import assert_same
 from tests.evaluators.truth.small_kernel import designs
 from tests.evaluators.truth.test_ledger import Formula
 

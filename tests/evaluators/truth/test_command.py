@@ -18,18 +18,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cost_model.hls.tool_form import HlsToolForm
+from design.conformance.answers import assert_same
+from design.conformance.evaluator import check_evaluator, check_spoiled
 from design.contracts import called, labelled
 from design.core import Batch, Evaluation, Status
 from design.errors import InputError
 from design.hls.design import points_of
+from design.hls.task import HlsTask
 from evaluators.execution.ray_workers import RayWorkers
 from evaluators.execution.threads import Threads
 from evaluators.truth.cached import CachedTruth
-from evaluators.truth.command import NO_DESIGN, CommandTruth, read_answer
+from evaluators.truth.command import NOT_ACCEPTED, CommandTruth
 from evaluators.truth.ledger import Ledger
 from tests.cases import ROOT
-from tests.evaluators.conformance import assert_same, check_evaluator, check_spoiled
-from tests.evaluators.truth.small_kernel import KERNEL, SCHEMA, TARGET, designs
+from tests.evaluators.truth.small_kernel import KERNEL, SCHEMA, TARGET, TASK, designs
 
 # A tool that notes each run in the file `log`, beside it, and then does what is written in its place.
 TOOL = """
@@ -54,7 +57,7 @@ def tool(tmp_path: Path) -> Callable[..., CommandTruth]:
         (tmp_path / "tool.py").write_text(TOOL + does)
         command = shlex.join([sys.executable, "-S", str(tmp_path / "tool.py")])
         options: dict[str, Any] = {"timeout_s": 20.0, "retries": 0} | more
-        return CommandTruth(command, KERNEL, TARGET, tmp_path / "work", **options)
+        return CommandTruth(command, HlsToolForm(TASK), tmp_path / "work", **options)
 
     return make
 
@@ -109,7 +112,7 @@ def test_values_that_no_directive_takes(tool: Callable[..., CommandTruth], value
     bad = designs(1)
     bad.columns["__PIPE__L0"][0] = value
     answer = tool().evaluate(bad, seed=0)
-    assert answer.reason.tolist() == [NO_DESIGN] and not called(answer).any() and runs(tmp_path) == before
+    assert answer.reason.tolist() == [NOT_ACCEPTED] and not called(answer).any() and runs(tmp_path) == before
 
 
 def test_factors_below_one(tool: Callable[..., CommandTruth]) -> None:
@@ -141,12 +144,14 @@ def test_what_is_asked(tool: Callable[..., CommandTruth], tmp_path: Path) -> Non
     )
     truth = tool(look + SOUND, environment={"LICENCE": "27000@host"}, repeat=2)
     batch = designs(1)
-    assert truth.evaluate(batch, seed=0).status.tolist() == [Status.OK]
+    assert truth.evaluate(batch, seed=5).status.tolist() == [Status.OK]
     first, second = (json.loads((tmp_path / f"seen{i}").read_text()) for i in (1, 2))
     (point,) = points_of(KERNEL, batch)
     key = batch.schema.key(batch).tobytes().hex()
     about = {"kernel": "scale", "source": "kernel.c", "tool": "v20", "device": "xcvu9p"}
-    assert first["asked"] == about | {"design": point, "id": key}
+    task = {"name": "scale", "digest": TASK.digest, "files": {"kernel": "kernel.c"}}
+    standard = {"version": 1, "space": "hls", "task": task, "given": {}, "seed": 5}
+    assert first["asked"] == standard | about | {"design": point, "id": key}
     assert first["source"] == KERNEL.source and first["licence"] == "27000@host" and first["home"] == os.environ["PATH"]
     assert first["cwd"] != second["cwd"] and second["files"] == ["kernel.c", "request.json"]
     assert not list((tmp_path / "work").iterdir()), "working directories are left behind"
@@ -282,7 +287,7 @@ def test_who_said_it(tool: Callable[..., CommandTruth], tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere.py"
     moved.write_text(TOOL + SOUND)
     command = shlex.join([sys.executable, "-S", str(moved)])
-    assert CommandTruth(command, KERNEL, TARGET, tmp_path).version == tool().version
+    assert CommandTruth(command, HlsToolForm(TASK), tmp_path).version == tool().version
     assert tool(version="2020.2").version == "2020.2"
 
 
@@ -292,14 +297,16 @@ def test_who_said_it(tool: Callable[..., CommandTruth], tmp_path: Path) -> None:
 def test_no_command(command: str, text: str, tmp_path: Path) -> None:
     """One line before anything starts."""
     with pytest.raises(InputError, match=text):
-        CommandTruth(command, KERNEL, TARGET, tmp_path)
+        CommandTruth(command, HlsToolForm(TASK), tmp_path)
 
 
 def test_no_shell(tmp_path: Path) -> None:
     """Words are words: nothing is expanded or chained."""
     script = tmp_path / "words.py"
     script.write_text("import sys\nprint('{\"cycles\": %d}' % (10 if sys.argv[1:] == ['$HOME;', '*', '|'] else 1))")
-    truth = CommandTruth(f"{sys.executable} -S {script} '$HOME;' * '|'", KERNEL, TARGET, tmp_path / "work", retries=0)
+    truth = CommandTruth(
+        f"{sys.executable} -S {script} '$HOME;' * '|'", HlsToolForm(TASK), tmp_path / "work", retries=0
+    )
     assert one(truth).metrics["cycles"].tolist() == [10.0]
 
 
@@ -307,14 +314,14 @@ def test_relative_paths_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A script named from where the program stands is found from the working directories."""
     monkeypatch.chdir(tmp_path)
     Path("tool.py").write_text("print('{\"cycles\": 3}')")
-    truth = CommandTruth(f"{sys.executable} -S tool.py", KERNEL, TARGET, Path("work"), retries=0)
+    truth = CommandTruth(f"{sys.executable} -S tool.py", HlsToolForm(TASK), Path("work"), retries=0)
     assert one(truth).metrics["cycles"].tolist() == [3.0]
 
 
 @pytest.mark.parametrize("bad", [b"\xff\xfe", b'{"cycles": 1', b'"text"', b"null", b'{"cycles": [1]}'])
-def test_reading_never_raises(bad: bytes) -> None:
+def test_reading_never_raises(bad: bytes, tool: Callable[..., CommandTruth]) -> None:
     """Whatever the tool writes becomes a fault of one line."""
-    fault = read_answer(bad).fault
+    fault = tool().read(bad).fault
     assert fault and fault.isprintable()
 
 
@@ -326,7 +333,7 @@ EXAMPLE = ROOT / "docs" / "examples" / "truth_gcc.py"
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here")
 def test_the_example_tool(tmp_path: Path) -> None:
     """It answers every design of a kernel: steps as counted by hand, more instructions where more is unrolled."""
-    truth = CommandTruth(f"{sys.executable} {EXAMPLE}", KERNEL, TARGET, tmp_path / "work", timeout_s=60, repeat=2)
+    truth = CommandTruth(f"{sys.executable} {EXAMPLE}", HlsToolForm(TASK), tmp_path / "work", timeout_s=60, repeat=2)
     # PIPELINE, TILE and PARALLEL of the outer loop (12 times), PIPELINE and PARALLEL of the inner (8 times)
     points = [(1, 1, 1, 1, 1), (1, 1, 3, 1, 4), (0, 1, 1, 0, 1), (0, 1, 3, 1, 4), (2, 2, 3, 0, 4), (0, 1, 3, 2, 1)]
     steps = [12 + 96, 4 + 8, 4 * (12 + 96), 4 * 4 + 8, 4, 4 * 4 + 32]
@@ -344,7 +351,8 @@ def test_the_example_tool(tmp_path: Path) -> None:
 def test_the_example_tool_without_a_kernel(tmp_path: Path) -> None:
     """A source that gcc refuses is a FAILED design, with gcc's own words."""
     kernel = replace(KERNEL, source=KERNEL.source.replace("b[i] = 0;", "b[i] = nonsense;"))
-    answer = one(CommandTruth(f"{sys.executable} {EXAMPLE}", kernel, TARGET, tmp_path / "work", retries=0))
+    form = HlsToolForm(HlsTask(kernel, TARGET))
+    answer = one(CommandTruth(f"{sys.executable} {EXAMPLE}", form, tmp_path / "work", retries=0))
     expect_failed(answer, "nonsense")
 
 

@@ -18,7 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cost_model.hls.tool_answer import UNITS, Said, hls_evaluation
+from cost_model.hls.tool_answer import UNITS, ToolResults, hls_evaluation
+from cost_model.hls.tool_form import HlsToolForm
+from design.conformance.answers import assert_same
+from design.conformance.evaluator import check_evaluator
 from design.contracts import AtOnce
 from design.core import Batch, Bools, Evaluation, Rows, Status, gather, key_bytes
 from design.errors import InputError
@@ -27,8 +30,7 @@ from evaluators.truth.cached import CachedTruth
 from evaluators.truth.command import CommandTruth
 from evaluators.truth.ledger import Answer, Ledger
 from tests.cases import ROOT
-from tests.evaluators.conformance import assert_same, check_evaluator
-from tests.evaluators.truth.small_kernel import KERNEL, TARGET, designs
+from tests.evaluators.truth.small_kernel import TARGET, TASK, designs
 
 TOOL = """
 import json, os, sys, time
@@ -66,7 +68,7 @@ class Formula(AtOnce):
         if len(batch):
             self.calls.update(key_bytes(batch.schema.key(batch)))
         unknown = np.full(len(batch), np.nan)
-        said = Said(
+        results = ToolResults(
             cycles=1000 / 3 / batch.columns["__PARA__L0"] + batch.columns["__PARA__L1"] + self.shift,
             counts=dict.fromkeys(("lut", "ff", "dsp", "bram"), unknown),
             shares=dict.fromkeys(("lut", "ff", "dsp", "bram"), unknown),
@@ -76,7 +78,7 @@ class Formula(AtOnce):
             fault=np.where(tiled & self.broken, "broke", ""),
             cost_s=np.full(len(batch), 0.5),
         )
-        return hls_evaluation(said, TARGET.device, "formula/1")
+        return hls_evaluation(results, TARGET.device, "formula/1")
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def test_it_is_an_evaluator(ledger: Ledger) -> None:
     """The contract of all evaluators, for one that fails on some designs."""
-    check_evaluator(CachedTruth(Formula(broken=True), ledger), designs(12))
+    check_evaluator(CachedTruth(Formula(broken=True), ledger), designs(12), pickled=False)  # it holds its ledger
 
 
 def test_nothing_is_bought_twice(ledger: Ledger) -> None:
@@ -210,7 +212,7 @@ def worker(folder: str) -> None:
 def purchase(folder: Path) -> CachedTruth:
     """Two calls at a time of a tool that takes a tenth of a second."""
     command = shlex.join([sys.executable, "-S", str(folder / "tool.py")])
-    truth = CommandTruth(command, KERNEL, TARGET, folder / "work", timeout_s=20.0)
+    truth = CommandTruth(command, HlsToolForm(TASK), folder / "work", timeout_s=20.0)
     return CachedTruth(truth, Ledger(folder / "calls.sqlite", "killed"), lambda: Threads(truth, 2))
 
 

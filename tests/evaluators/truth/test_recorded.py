@@ -9,24 +9,26 @@ import numpy as np
 import pytest
 
 from cost_model.hls.tool_answer import NO_CYCLES, NOT_VALID
-from design.contracts import called, labelled
+from cost_model.hls.tool_form import recorded_truth
+from design.conformance.answers import assert_same
+from design.conformance.evaluator import check_evaluator, check_other_process, check_spoiled
+from design.contracts import Dataset, called, labelled
 from design.core import Batch, Evaluation, Status
 from design.errors import InputError
 from design.hls.design import TARGETS, hls_schema
 from evaluators.truth.cached import CachedTruth
 from evaluators.truth.ledger import Ledger
 from evaluators.truth.recorded import NOT_RECORDED, Recorded
-from frontends.hls_results.tables import KernelTable, read_results
+from frontends.hls_results.tables import hls_dataset, read_results
 from tests.cases import ROOT
-from tests.evaluators.conformance import assert_same, check_evaluator, check_other_process, check_spoiled
-from tests.evaluators.truth.small_kernel import KERNEL, TARGET, designs
+from tests.evaluators.truth.small_kernel import KERNEL, TASK, designs
 
 DATA = ROOT.parent / "shared" / "data" / "hlsyn.tar.gz"
 SIZE = {"lut": 1182240, "ff": 2364480, "dsp": 6840, "bram": 4320}
 OK, NO_RESULT, TOO_LARGE, REFUSED, SILENT, PARTIAL, ABSENT = range(7)  # rows of `designs`
 
 
-def table(rows: int = 40) -> KernelTable:
+def table(rows: int = 40) -> Dataset:
     """Results of the first designs, all but row 6, in another order."""
     batch = designs(rows)
     cycles = 1000.0 + np.arange(rows)
@@ -39,14 +41,21 @@ def table(rows: int = 40) -> KernelTable:
         shares[name][SILENT] = 0.0
         shares[name][NO_RESULT] = np.nan
     counts = {name: shares[name] * size for name, size in SIZE.items()}
-    whole = KernelTable(KERNEL, "scale", TARGET, batch, cycles, counts, shares, valid, "here")
+    metrics = {"cycles": cycles, **counts} | {f"{name}_share": values for name, values in shares.items()}
+    whole = hls_dataset(TASK, batch, metrics, valid, "here")
     order = np.random.default_rng(5).permutation(rows)
     return whole.take(order[order != ABSENT])
 
 
+def later(data: Dataset, cycles: object) -> Dataset:
+    """The same with so many more cycles."""
+    more = dict(data.evaluation.metrics) | {"cycles": data.metric("cycles") + cycles}
+    return replace(data, evaluation=replace(data.evaluation, metrics=more))
+
+
 def recorded() -> tuple[Recorded, Batch]:
     """A truth, and designs of which one is not recorded."""
-    return Recorded(table()), designs(12)
+    return Recorded(recorded_truth(table())), designs(12)
 
 
 def test_it_is_an_evaluator() -> None:
@@ -89,15 +98,17 @@ def test_what_is_a_call_and_what_a_label() -> None:
     there = np.arange(12) != ABSENT
     assert np.array_equal(called(answer), there) and np.array_equal(labelled(answer), there)
     assert np.array_equal(truth.accepts(batch), there)
-    dear = Recorded(table(), call_cost=2.5, call_s=600.0)
+    dear = Recorded(recorded_truth(table()), call_cost=2.5, call_s=600.0)
     assert dear.call_cost == 2.5 and dear.evaluate(batch, seed=0).cost_s.tolist() == [600.0 * one for one in there]
 
 
 def test_exactly_what_is_usable_is_too_much() -> None:
     """A share of 0.8 breaks the constraint, if by next to nothing."""
     whole = table()
-    shares = {name: np.where(np.isnan(whole.cycles), np.nan, 0.8) for name in SIZE}
-    truth = Recorded(replace(whole, shares=shares, valid=np.zeros(len(whole), dtype=bool)))
+    share = np.where(np.isnan(whole.metric("cycles")), np.nan, 0.8)
+    metrics = dict(whole.evaluation.metrics) | {f"{name}_share": share for name in SIZE}
+    refused = hls_dataset(TASK, whole.batch, metrics, np.zeros(len(whole), dtype=bool), "here")
+    truth = Recorded(recorded_truth(refused))
     answer = truth.evaluate(designs(1), seed=0)
     assert answer.status.tolist() == [Status.INFEASIBLE] and answer.violation["utilisation"][0] > 0
     assert answer.reason.tolist() == ["utilisation 0.8 of 0.8 usable"]
@@ -107,36 +118,36 @@ def test_two_answers_to_one_design() -> None:
     """One line that names it; the same answer twice is one answer."""
     whole = table(20)
     twice = whole.take(np.array([0, 1, 2, 1]))
-    first = Recorded(twice).evaluate(twice.batch, seed=0)
+    first = Recorded(recorded_truth(twice)).evaluate(twice.batch, seed=0)
     assert_same(first.take(np.array([1])), first.take(np.array([3])))
-    other = replace(twice, cycles=twice.cycles + np.array([0, 0, 0, 7]))
+    other = later(twice, np.array([0, 0, 0, 7]))
     with pytest.raises(InputError, match="is recorded twice") as caught:
-        Recorded(other)
+        Recorded(recorded_truth(other))
     assert str(caught.value).startswith("here, __PIPE__L0=") and "\n" not in str(caught.value)
 
 
 def test_no_results() -> None:
     """An empty table is refused."""
     with pytest.raises(InputError, match="has no designs"):
-        Recorded(table().take(slice(0, 0)))
+        Recorded(recorded_truth(table().take(slice(0, 0))))
 
 
 def test_another_kernel_is_a_mistake() -> None:
     """Equal columns for another tool are other designs."""
     truth, batch = recorded()
     schema = hls_schema(KERNEL, TARGETS["v18"])
-    with pytest.raises(ValueError, match="another kernel or tool"):
+    with pytest.raises(ValueError, match="another task"):
         truth.evaluate(Batch(schema, batch.columns), seed=0)
 
 
 def test_the_version_is_that_of_the_results() -> None:
     """Other results are another truth, which a ledger does not mix up."""
     whole = table()
-    assert (
-        Recorded(whole).version
-        == Recorded(table()).version
-        != Recorded(replace(whole, cycles=whole.cycles + 1)).version
-    )
+    one, again, other = (Recorded(recorded_truth(data)) for data in (whole, table(), later(whole, 1)))
+    assert one.version == again.version != other.version
+    assert one.name == other.name == "recorded-v20"
+    plain = [Recorded(data).version for data in (whole, table(), later(whole, 1))]
+    assert plain[0] == plain[1] != plain[2], "of data that name no source"
 
 
 def test_through_a_ledger(tmp_path: object) -> None:
@@ -146,7 +157,7 @@ def test_through_a_ledger(tmp_path: object) -> None:
     bought = CachedTruth(truth, ledger)
     expected: Evaluation = truth.evaluate(batch, seed=0)
     assert_same(bought.evaluate(batch, seed=0), expected)
-    check_evaluator(bought, batch)
+    check_evaluator(bought, batch, pickled=False)  # it holds its ledger
     calls = ledger.calls()
     assert (calls.begun, calls.ok, calls.infeasible, calls.failed, calls.price) == (11, 7, 4, 0, 11.0)
 
@@ -156,11 +167,12 @@ def test_through_a_ledger(tmp_path: object) -> None:
 def test_real_results(tool: str) -> None:
     """Every design of a real table is a call and says what the table says; the contract holds on it."""
     (results,) = read_results(DATA, tool, ["mvt"])
-    truth = Recorded(results)
+    truth = Recorded(recorded_truth(results))
     answer = truth.evaluate(results.batch, seed=0)
+    known = ~np.isnan(results.metric("cycles"))
     assert called(answer).all() and labelled(answer).all()
-    assert np.array_equal(answer.metrics["cycles"], results.cycles, equal_nan=True)
-    assert np.array_equal(answer.status == Status.OK, results.valid & ~np.isnan(results.cycles))
+    assert np.array_equal(answer.metrics["cycles"], results.metric("cycles"), equal_nan=True)
+    assert np.array_equal(answer.status == Status.OK, results.feasible & known)
     large = answer.violation["utilisation"] > 0
-    assert large.any() and np.array_equal(large, ~results.valid & ~np.isnan(results.cycles))
+    assert large.any() and np.array_equal(large, ~results.feasible & known)
     check_evaluator(truth, results.batch.take(slice(0, 60)))

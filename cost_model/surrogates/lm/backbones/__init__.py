@@ -10,7 +10,7 @@ from cost_model.surrogates.lm.backbones.base_models import Base
 from cost_model.surrogates.lm.backbones.tiny import Tiny
 from design.errors import InputError
 
-if TYPE_CHECKING:  # a recipe has the sizes of a backbone of this package
+if TYPE_CHECKING:  # a recipe knows the sizes of a backbone
     from cost_model.surrogates.lm.recipe import Recipe
 
 
