@@ -1,17 +1,17 @@
-"""How well the language model knows kernels of families that it has not seen, beside the estimate, and the prior of its
-intervals:
+"""How well the language model knows kernels of families that it has not seen, beside the estimate, with its own
+intervals and with those of a prior:
 
-    python -m bench.lm_folds --data hlsyn.tar.gz --out FOLDER [--recipe FILE] [--prior FILE]
+    python -m bench.lm_folds --data hlsyn.tar.gz --out FOLDER [--recipe FILE]
 
 The families are cut in parts; those of each part are judged by a model that learned from all others, which is kept in
-FOLDER and not trained again. Training takes about 10 CPU minutes a part. Priors are of other families than is judged.
+FOLDER and not trained again: `parts` of a training with prior_parts has them already. Training takes about 10 CPU
+minutes a part. Priors are of other families than is judged.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from bench import parser_of
@@ -19,11 +19,10 @@ from bench.transformer_h_folds import row
 from cost_model.corpus.hls.records import gather
 from cost_model.corpus.label_draws import why_skipped
 from cost_model.hls.estimate import EstimateSurrogate
-from cost_model.surrogates.conformal.store import write_prior
 from cost_model.surrogates.conformal.surrogate import ConformalSurrogate, who
 from cost_model.surrogates.lm.recipe import Recipe
 from cost_model.surrogates.lm.surrogate import LmSurrogate
-from cost_model.training.calibrate import COUNTS, CalibrationExamples, calibration_examples, parts_of, prior_of, some
+from cost_model.training.calibrate import COUNTS, calibration_examples, parts_of, prior_of, some
 from cost_model.training.models import load, read_recipe
 from cost_model.training.trainer import MODEL, train
 from cost_model.views.hls.view import HlsView
@@ -56,7 +55,6 @@ def main() -> None:
     parser.add_argument("--parts", type=int, default=5)
     parser.add_argument("--only", type=int, nargs="*", help="train these parts, and judge nothing")
     parser.add_argument("--labels", type=int, nargs="*", default=list(COUNTS))
-    parser.add_argument("--prior", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     began = time.process_time()
@@ -73,25 +71,17 @@ def main() -> None:
     if given.only is not None:
         return
     tables = [some(record) for record in corpus.records if not why_skipped(record, COUNTS)]
-    examples: list[CalibrationExamples] = []
-    if given.prior is not None:
-        examples = [
-            calibration_examples(plain[table.task.family], table, VIEW, COUNTS, given.seed, normalised=True)
-            for table in tables
-        ]
-        whole = prior_of(who(next(iter(plain.values())), True), examples)
-        # Without labels the model's own intervals stand: whether a tool reports 0 is beyond any one factor of counts.
-        labelled = {count: shapes for count, shapes in whole.shapes.items() if count}
-        write_prior(replace(whole, shapes=labelled), given.prior)
-        print(f"{time.process_time() - began:.0f} CPU-s: the prior is in {given.prior}", flush=True)
+    examples = [
+        calibration_examples(plain[table.task.family], table, VIEW, COUNTS, given.seed, normalised=True)
+        for table in tables
+    ]
     found: dict[tuple[str, int, str], list[TaskScore]] = {}
     for table in tables:
         task = hls_task_of(table)
         model = plain[task.family]
         rivals: dict[str, Surrogate] = {"lm": model, "estimate": EstimateSurrogate()}
-        if examples:
-            prior = prior_of(who(model, True), [one for one in examples if one.family != task.family])
-            rivals["lm, conformal"] = ConformalSurrogate(model, VIEW, prior, normalised=True)
+        prior = prior_of(who(model, True), [one for one in examples if one.family != task.family])
+        rivals["lm, conformal"] = ConformalSurrogate(model, VIEW, prior, normalised=True)
         for name, surrogate in rivals.items():
             for count in given.labels:
                 score = score_task(surrogate, table, count, given.seed)
