@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cost_model.surrogates.conformal.prior import Prior
 from cost_model.surrogates.conformal.store import read_prior
 from cost_model.surrogates.conformal.surrogate import ConformalSurrogate
 from cost_model.views.plain import PlainView
@@ -14,7 +15,6 @@ from design.errors import InputError
 
 if TYPE_CHECKING:
     from cost_model.surrogates.lm.surrogate import LmSurrogate
-    from cost_model.surrogates.transformer_h.surrogate import TransformerHSurrogate
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 LANGUAGE_MODEL = CONFIG / "lm" / "tiny.safetensors"
@@ -32,31 +32,33 @@ def language_model(view: PlainView, path: str | None, base: str | None = None) -
     return LmSurrogate(load(LANGUAGE_MODEL if path is None else Path(path), "lm", base), view)
 
 
-def transformer_h(view: PlainView, path: str | None) -> TransformerHSurrogate:
-    """As above. Raises InputError for a model of other targets than are scored as well."""
+def transformer_h(view: PlainView, path: str | None) -> Surrogate:
+    """As above; with intervals where a prior stands beside the checkpoint. Raises InputError for a model of other
+    targets than are scored, and for a damaged prior, as well."""
     _need_torch("transformer-h")
     from cost_model.surrogates.transformer_h.surrogate import TransformerHSurrogate
     from cost_model.training.models import load
 
-    return TransformerHSurrogate(load(TRANSFORMER_H if path is None else Path(path), "transformer-h"), view)
-
-
-def prior_path(checkpoint: Path) -> Path:
-    """Of the prior of intervals that stands beside a checkpoint, if there is one: NAME.prior.json."""
-    return checkpoint.with_suffix(".prior.json")
+    file = TRANSFORMER_H if path is None else Path(path)
+    model, prior = TransformerHSurrogate(load(file, "transformer-h"), view), prior_beside(file)
+    return model if prior is None else ConformalSurrogate(model, view, prior)
 
 
 def with_intervals(model: LmSurrogate, view: PlainView, path: str | None) -> ConformalSurrogate:
     """The language model with intervals that hold what they promise: by labels, and by the prior that stands beside its
     checkpoint, if there is one. Raises InputError for a damaged prior."""
-    beside = prior_path(LANGUAGE_MODEL if path is None else Path(path))
-    return ConformalSurrogate(model, view, read_prior(beside) if beside.exists() else None, normalised=True)
+    prior = prior_beside(LANGUAGE_MODEL if path is None else Path(path))
+    return ConformalSurrogate(model, view, prior, normalised=True)
 
 
-def with_prior(model: TransformerHSurrogate, view: PlainView, path: str | None) -> Surrogate:
-    """Transformer-H with intervals where a prior stands beside its checkpoint, else as it is. Raises as above."""
-    beside = prior_path(TRANSFORMER_H if path is None else Path(path))
-    return ConformalSurrogate(model, view, read_prior(beside)) if beside.exists() else model
+def prior_path(checkpoint: Path) -> Path:
+    """Of the prior of intervals beside a checkpoint: NAME.prior.json."""
+    return checkpoint.with_suffix(".prior.json")
+
+
+def prior_beside(checkpoint: Path) -> Prior | None:
+    """What is there, if anything is. Raises InputError for a damaged one."""
+    return read_prior(prior_path(checkpoint)) if prior_path(checkpoint).exists() else None
 
 
 def _need_torch(name: str) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cost_model.surrogates.checkpoints import language_model, transformer_h, with_intervals, with_prior
+from cost_model.surrogates.checkpoints import language_model, transformer_h, with_intervals
 from cost_model.surrogates.conformal.surrogate import ConformalSurrogate
 from cost_model.surrogates.tables.corrected import CorrectedReference
 from cost_model.surrogates.tables.from_scratch import TaskOnlySurrogate
@@ -40,11 +40,6 @@ class Domain:
         path = self.settings["checkpoint"]
         return with_intervals(language_model(self.view, path, self.settings["base-model"]), self.view, path)
 
-    def transformer_h(self) -> Surrogate:
-        """Transformer-H of the checkpoint."""
-        path = self.settings["checkpoint"]
-        return with_prior(transformer_h(self.view, path), self.view, path)
-
     def cascade(self) -> Surrogate:
         """The language model where it is sure, else the reference; with checkpoint `none` the reference only."""
         none = self.settings["checkpoint"] == NO_MODEL
@@ -55,7 +50,7 @@ SURROGATES: dict[str, Callable[[Domain], Surrogate]] = {
     "estimate": Domain.reference,
     "cascade": Domain.cascade,
     "lm": Domain.language_model,
-    "transformer-h": Domain.transformer_h,
+    "transformer-h": lambda domain: transformer_h(domain.view, domain.settings["checkpoint"]),
     FOREST: lambda domain: TaskOnlySurrogate(FOREST, domain.view),
     PROCESS: lambda domain: TaskOnlySurrogate(PROCESS, domain.view),
 }
