@@ -132,10 +132,17 @@ def test_the_house() -> None:
     assert not complaints(ROOT)
 
 
-def test_help_needs_no_heavy_library() -> None:
-    """What `main` imports when it is imported, module level only, leads to no heavy library."""
+@pytest.mark.parametrize(
+    ("start", "late"),
+    [
+        ("main", {*HOMES, "pandas", "pyarrow", "moocore", "scipy"}),  # --help
+        ("dse.run.run", {"matplotlib", "torch", "sklearn", "pandas", "pyarrow", "ray"}),  # a search without a report
+    ],
+)
+def test_heavy_libraries_come_late(start: str, late: set[str]) -> None:
+    """What a module imports when it is imported, module level only, leads to none of them."""
     known = sources(ROOT)
-    waiting, seen = ["main"], set()
+    waiting, seen = [start], set()
     while waiting:
         module = waiting.pop()
         seen.add(module)
@@ -145,7 +152,7 @@ def test_help_needs_no_heavy_library() -> None:
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
-        assert not {name.split(".")[0] for name in names} & {*HOMES, "pandas", "pyarrow", "moocore", "scipy"}, module
+        assert not {name.split(".")[0] for name in names} & late, module
         waiting += [name for name in names & set(known) if name not in seen]
     assert len(seen) > 1
 

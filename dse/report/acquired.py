@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from design.core import LEVEL, Status
 from design.metrics import metric_unit
 from dse.active.acquired import Acquired
 from dse.records.archive import objective_values
-from dse.report.figures import Picture
+
+if TYPE_CHECKING:  # it draws with matplotlib, which is loaded only to draw
+    from dse.report.figures import Picture
 
 Rows = tuple[list[str], list[list[str]]]  # headings, cells
 
@@ -56,6 +58,7 @@ def acquired_table(found: Acquired) -> Rows:
 
 def acquired_pictures(found: Acquired, folder: Path) -> Iterator[Picture]:
     """The front with what is expected beyond it, and the calibration of prospective labels."""
+    from dse.report.figures import Picture
     from dse.report.pictures.active.front import loop_front_picture
     from dse.report.pictures.active.prospective import fresh_labels_picture
 

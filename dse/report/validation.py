@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from design.core import Status
 from dse.active.validation import Validation
-from dse.report.figures import Picture
-from dse.report.pictures.scores.agreement import Series, agreement_picture
+
+if TYPE_CHECKING:  # these draw with matplotlib, which is loaded only to draw
+    from dse.report.figures import Picture
+    from dse.report.pictures.scores.agreement import Series
 
 Rows = tuple[list[str], list[list[str]]]  # headings, cells
 
@@ -44,6 +46,9 @@ def error_card(found: Validation) -> tuple[str, str, str]:
 
 def validation_picture(found: Validation, folder: Path) -> Iterator[Picture]:
     """Truth against prediction of each metric; none where no truth is known."""
+    from dse.report.figures import Picture
+    from dse.report.pictures.scores.agreement import agreement_picture
+
     compared: dict[str, Series] = {}
     for name in found.truth:
         known = (found.status == Status.OK) & np.isfinite(found.truth[name]) & np.isfinite(found.estimate[name])
