@@ -12,11 +12,10 @@ from design.core import LEVEL, Status
 from design.metrics import metric_unit
 from dse.active.acquired import Acquired
 from dse.records.archive import objective_values
+from dse.report.terminal import Cells
 
 if TYPE_CHECKING:  # it draws with matplotlib, which is loaded only to draw
     from dse.report.figures import Picture
-
-Rows = tuple[list[str], list[list[str]]]  # headings, cells
 
 
 def acquired_words(found: Acquired) -> list[str]:
@@ -37,7 +36,7 @@ def acquired_words(found: Acquired) -> list[str]:
     return words
 
 
-def acquired_table(found: Acquired) -> Rows:
+def acquired_table(found: Acquired) -> Cells:
     """The labels: what each was bought for, what had been said of it, and what the truth was."""
     names = [o.metric for o in found.objectives]
     headings = ["#", "model", "expected gain", "sound"]

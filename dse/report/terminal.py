@@ -15,7 +15,10 @@ def terminal(width: int) -> Console:
     return console if console.is_terminal else Console(width=width)
 
 
-def plain_table(rows: tuple[Sequence[str], Sequence[Sequence[str]]], words: tuple[str, ...]) -> Table:
+Cells = tuple[Sequence[str], Sequence[Sequence[str]]]  # headings, and the cells of each row
+
+
+def plain_table(rows: Cells, words: tuple[str, ...]) -> Table:
     """Headings and cells as a table; the columns `words` are text, others numbers."""
     table = Table(header_style="bold", box=SIMPLE)
     for heading in rows[0]:

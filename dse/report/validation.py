@@ -11,15 +11,14 @@ import numpy as np
 
 from design.core import Status
 from dse.active.validation import Validation
+from dse.report.terminal import Cells
 
 if TYPE_CHECKING:  # these draw with matplotlib, which is loaded only to draw
     from dse.report.figures import Picture
     from dse.report.pictures.scores.agreement import Series
 
-Rows = tuple[list[str], list[list[str]]]  # headings, cells
 
-
-def validation_table(found: Validation | None) -> Rows:
+def validation_table(found: Validation | None) -> Cells:
     """Prediction and truth of the first metric, and the truth's others."""
     if found is None:
         return [], []
